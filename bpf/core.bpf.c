@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Maps, settings and the functions that all probe sets call. */
+#include "ebeam.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+const volatile struct eb_config cfg = {};
+__u32 epoch = 0;
+__u32 stopped = 0;
+__u64 lost_rows = 0;	 /* a row could not be made: map full */
+__u64 lost_threads = 0;	 /* hits of threads beyond EB_MAX_THREADS */
+__u64 extra_threads = 0; /* next free slot for threads that were not known at attach */
+
+struct threads_map threads SEC(".maps");
+struct thread_states_map thread_states SEC(".maps");
+struct procs_map procs SEC(".maps");
+struct alloc_rows_map alloc_rows SEC(".maps");
+struct carrier_rows_map carrier_rows SEC(".maps");
+
+/* Too large for the stack, so new rows are copied from here. */
+static const struct eb_proc zero_proc = {};
+
+/* A thread that was not there at attach (a NIF's own, say): not a scheduler, those never come. */
+__noinline int eb_new_thread(__u32 tid)
+{
+	struct eb_thread t = {};
+	__u64 idx = add(extra_threads, 1);
+
+	if (idx >= EB_MAX_THREADS)
+		return 0;
+	t.idx = idx;
+	return bpf_map_update_elem(&threads, &tid, &t, BPF_NOEXIST);
+}
+
+/* Find {'$initial_call', {M, F, A}} in a pair of the dictionary. */
+static __always_inline int initial_call_of(__u64 pair, __u64 *mfa)
+{
+	__u64 t[4];
+
+	if ((pair & 3) != 2 || bpf_probe_read_user(t, 24, (void *)(pair & ~7ULL)))
+		return 0;
+	if (t[0] != 2 << 6 || t[1] != cfg.atom_initial_call || (t[2] & 3) != 2)
+		return 0;
+	if (bpf_probe_read_user(t, 32, (void *)(t[2] & ~7ULL)) || t[0] != 3 << 6)
+		return 0;
+	mfa[0] = t[1];
+	mfa[1] = t[2];
+	mfa[2] = t[3];
+	return 1;
+}
+
+struct dict_search {
+	__u64 dict;
+	__u64 mfa[3];
+	__u32 size;
+	__u32 found;
+};
+
+/* One slot of the dictionary: a pair, or a list of pairs whose keys hash alike. */
+static long search_slot(__u32 i, void *arg)
+{
+	struct dict_search *s = arg;
+	__u64 slot, cons[2];
+
+	if (i >= s->size)
+		return 1;
+	slot = read_u64(s->dict + cfg.dict_data + 8 * i);
+	if ((slot & 3) == 1) { /* look at the first two */
+		if (bpf_probe_read_user(cons, 16, (void *)(slot & ~7ULL)))
+			return 0;
+		slot = cons[0];
+		if ((cons[1] & 3) == 1 && !initial_call_of(slot, s->mfa))
+			slot = read_u64(cons[1] & ~7ULL);
+	}
+	s->found = initial_call_of(slot, s->mfa);
+	return s->found;
+}
+
+/*
+ * Names of a process, kept as atoms: registered name, '$initial_call', initial call.  Called when
+ * its row is made and again when it exits, since both names are usually set after the spawn.
+ */
+__noinline int eb_identify(__u64 who, __u64 proc)
+{
+	struct eb_proc *p = bpf_map_lookup_elem(&procs, &who);
+	struct dict_search s = {};
+	__u64 reg;
+	int i;
+
+	if (!p || !proc)
+		return 0;
+	if (!p->initial[0])
+		bpf_probe_read_user(p->initial, 24, (void *)(proc + cfg.proc_initial));
+	reg = read_u64(proc + cfg.proc_reg);
+	if (reg)
+		p->reg_name = read_u64(reg + cfg.regproc_name);
+	if (p->initial_call[0] || !cfg.atom_initial_call)
+		return 0;
+	s.dict = read_u64(proc + cfg.proc_dictionary);
+	if (!s.dict)
+		return 0;
+	bpf_probe_read_user(&s.size, sizeof(s.size), (void *)(s.dict + cfg.dict_array_size));
+	if (cfg.have_bpf_loop)
+		bpf_loop(EB_DICT_MAX, search_slot, &s, 0);
+	else
+		for (i = 0; i < EB_DICT_MAX; i++)
+			if (search_slot(i, &s))
+				break;
+	if (s.found) {
+		p->initial_call[0] = s.mfa[0];
+		p->initial_call[1] = s.mfa[1];
+		p->initial_call[2] = s.mfa[2];
+	}
+	return 0;
+}
+
+__noinline int eb_new_proc(__u64 who, __u64 proc)
+{
+	struct eb_proc *p;
+
+	if (bpf_map_update_elem(&procs, &who, &zero_proc, BPF_NOEXIST)) {
+		add(lost_rows, 1);
+		return 0;
+	}
+	if (EB_KEY_TAG(who) == EB_KEY_THREAD) {
+		p = bpf_map_lookup_elem(&procs, &who);
+		if (p)
+			bpf_get_current_comm(p->comm, sizeof(p->comm));
+		return 0;
+	}
+	return eb_identify(who, proc);
+}
+
+struct chain_walk {
+	__u64 at, refs, bytes;
+	__u32 failed, pad;
+};
+
+static long walk_node(__u32 i, void *arg)
+{
+	struct chain_walk *c = arg;
+	__u64 node[4];
+
+	if (!c->at)
+		return 1;
+	if (bpf_probe_read_user(node, cfg.oh_node_bytes & 63, (void *)c->at)) {
+		c->failed = 1;
+		return 1;
+	}
+	if (node[0] == cfg.oh_header) {
+		c->refs++;
+		c->bytes += read_u64(node[cfg.oh_val / 8 & 3] + cfg.bin_orig_size);
+	}
+	c->at = node[2]; /* `next` is the third word of every kind of node */
+	return 0;
+}
+
+/*
+ * Walk an off-heap chain (ErlOffHeap.first, or wrt_bins) and add its refc binaries to the
+ * thread's walk_refs and walk_bytes.  Bounded: a longer chain sets walk_truncated.  A Binary's
+ * own size is orig_size; nodes of other kinds (magic refs, externals, funs) are skipped.
+ */
+__noinline int eb_walk_chain(__u32 idx, __u64 first)
+{
+	struct eb_thread_state *st = bpf_map_lookup_elem(&thread_states, &idx);
+	struct chain_walk c = { .at = first };
+	int i;
+
+	if (!st)
+		return 0;
+	if (cfg.have_bpf_loop)
+		bpf_loop(EB_CHAIN_MAX, walk_node, &c, 0);
+	else
+		for (i = 0; i < EB_CHAIN_MAX; i++)
+			if (walk_node(i, &c))
+				break;
+	if (c.failed || c.at)
+		st->walk_truncated = 1;
+	st->walk_refs += c.refs;
+	st->walk_bytes += c.bytes;
+	return 0;
+}

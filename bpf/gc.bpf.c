@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Collections and exits (erl_gc.c, erl_process.c).
+ *
+ * Probed are the exported ways into the collector, all with the Process as first argument: entry
+ * and return.  They nest (a literal collection contains a major one), so the outermost call on a
+ * thread counts.  A call may only delay a collection, so what happened is read afterwards: on a
+ * normal scheduler its gc_info.garbage_cols went up; a dirty one delays only what may not be
+ * collected at all.  gen_gcs tells minor (went up) from major (0).  A hibernation is a major
+ * collection that neither counter shows.  A minor attempt that falls through to a major
+ * one is one major collection: gen_gcs knows only the outcome.
+ *
+ * References given up: refc binaries on off_heap and wrt_bins at entry less those at return.
+ */
+#include "ebeam.bpf.h"
+
+#define PTR_WORDS(a, b) (((a) - (b)) / 8)
+
+static __always_inline __u64 field(struct eb_thread_state *st, __u32 off)
+{
+	return st->scratch[off / 8 < EB_SCRATCH_BYTES / 8 ? off / 8 : 0];
+}
+
+static __always_inline __u32 field32(struct eb_thread_state *st, __u32 off)
+{
+	return field(st, off) >> (off & 4) * 8;
+}
+
+static __always_inline int read_process(struct eb_thread_state *st, __u64 proc)
+{
+	return bpf_probe_read_user(st->scratch, cfg.proc_read_bytes & 1023, (void *)proc);
+}
+
+/* Process.flags and .state, the same in all releases (erl_process.h) */
+#define F_DISABLE_GC (1u << 11)
+#define F_ABANDONED_HEAP_USE (1u << 12)
+#define F_DELAY_GC (1u << 13)
+#define PSFLG_EXITING (1u << 11)
+
+/*
+ * Words in use, as young_gen_usage() has it: young heap, fragments, old heap, and the heap that
+ * was abandoned when a collection was put off; how much of that is used stands in its last word.
+ */
+static __always_inline __u64 words_in_use(struct eb_thread_state *st)
+{
+	__u64 abandoned = field(st, cfg.proc_abandoned_heap);
+	__u64 words = PTR_WORDS(field(st, cfg.proc_htop), field(st, cfg.proc_heap)) +
+		      field(st, cfg.proc_mbuf_sz) +
+		      PTR_WORDS(field(st, cfg.proc_old_htop), field(st, cfg.proc_old_heap));
+
+	if (abandoned)
+		words += field32(st, cfg.proc_flags) & F_ABANDONED_HEAP_USE ?
+				 read_u64(abandoned + 8 * field(st, cfg.proc_heap_sz) - 8) :
+				 field(st, cfg.proc_heap_sz);
+	return words;
+}
+
+static __always_inline void walk_process(struct who *w)
+{
+	struct eb_thread_state *st = w->st;
+
+	st->walk_refs = st->walk_bytes = st->walk_truncated = 0;
+	eb_walk_chain(w->idx, field(st, cfg.proc_off_heap_first));
+	if (cfg.proc_wrt_bins)
+		eb_walk_chain(w->idx, field(st, cfg.proc_wrt_bins));
+}
+
+SEC("?uprobe")
+int eb_on_gc_enter(struct pt_regs *ctx)
+{
+	__u64 proc = PT_REGS_PARM1(ctx);
+	struct eb_thread_state *st;
+	__u64 info[2] = {};
+	struct who w;
+
+	if (!enter_thread(&w, EB_GROUP_GC, 1))
+		return 0;
+	st = w.st;
+	if (st->gc.depth && st->gc.epoch == epoch) {
+		st->gc.depth++;
+		goto out;
+	}
+	st->gc.depth = 0;
+	if (read_process(st, proc))
+		goto out;
+	st->gc.epoch = epoch;
+	st->gc.proc = proc;
+	st->gc.id = field(st, cfg.proc_id);
+	st->gc.flags = field32(st, cfg.proc_flags);
+	st->gc.state = field32(st, cfg.proc_state);
+	st->gc.gen_gcs = field(st, cfg.proc_gen_gcs) >> (cfg.proc_gen_gcs & 7) * 8 & 0xffff;
+	st->gc.words = words_in_use(st);
+	st->gc.hibernate = bpf_get_attach_cookie(ctx) == EB_GC_HIBERNATE;
+	if (w.sched)
+		bpf_probe_read_user(info, sizeof(info),
+				    (void *)(w.sched + cfg.sched_gc_reclaimed));
+	st->gc.reclaimed = info[0];
+	st->gc.cols = info[1];
+	walk_process(&w);
+	st->gc.refs = st->walk_refs;
+	st->gc.bytes = st->walk_bytes;
+	st->gc.truncated = st->walk_truncated;
+	st->gc.deaths = st->gc.death_bytes = 0;
+	st->gc.depth = 1;
+	st->gc.start_ns = bpf_ktime_get_ns();
+out:
+	leave(&w, EB_GROUP_GC, 1);
+	return 0;
+}
+
+/* What the outermost call on this thread has done; st->scratch holds the Process after it. */
+static __always_inline void account_gc(struct who *w, __u64 pause_ns)
+{
+	struct eb_thread_state *st = w->st;
+	__u64 info[2] = {}, gen_gcs, released, released_bytes;
+	__s64 reclaimed;
+	struct eb_proc *p;
+	int done, counted;
+
+	gen_gcs = field(st, cfg.proc_gen_gcs) >> (cfg.proc_gen_gcs & 7) * 8 & 0xffff;
+	if (w->sched)
+		bpf_probe_read_user(info, sizeof(info),
+				    (void *)(w->sched + cfg.sched_gc_reclaimed));
+	counted = info[1] != st->gc.cols;
+	if (st->gc.hibernate)
+		/* only a long one is put off, for a dirty scheduler */
+		done = !(field32(st, cfg.proc_flags) & cfg.flag_hibernate_pending);
+	else if (w->dirty)
+		/* counted elsewhere; nothing but these keep garbage_collect() from it there */
+		done = !(st->gc.flags & (F_DISABLE_GC | F_DELAY_GC)) &&
+		       !(st->gc.state & PSFLG_EXITING) &&
+		       !(field32(st, cfg.proc_state) & PSFLG_EXITING);
+	else
+		done = counted;
+	if (!done)
+		return;
+	p = proc_row(st->gc.id, st->gc.proc);
+	if (!p)
+		return;
+	if (!st->gc.hibernate && gen_gcs > st->gc.gen_gcs)
+		add(p->minor, 1);
+	else
+		add(p->major, 1);
+	add(p->pause_total_ns, pause_ns);
+	if (pause_ns > p->pause_max_ns)
+		p->pause_max_ns = pause_ns;
+	add(p->pause_hist[log2_slot(pause_ns)], 1);
+	reclaimed = counted ? info[0] - st->gc.reclaimed : st->gc.words - words_in_use(st);
+	add(p->reclaimed_words, reclaimed);
+	p->heap_words = PTR_WORDS(field(st, cfg.proc_hend), field(st, cfg.proc_heap)) +
+			PTR_WORDS(field(st, cfg.proc_old_hend), field(st, cfg.proc_old_heap)) +
+			field(st, cfg.proc_mbuf_sz);
+
+	walk_process(w);
+	if (st->gc.truncated || st->walk_truncated) {
+		released = st->gc.deaths;
+		released_bytes = st->gc.death_bytes;
+		p->flags |= EB_PROC_PARTIAL;
+	} else {
+		/* queued messages may have brought references in: never below nothing */
+		released = st->gc.refs > st->walk_refs ? st->gc.refs - st->walk_refs : 0;
+		released_bytes = st->gc.bytes > st->walk_bytes ? st->gc.bytes - st->walk_bytes : 0;
+	}
+	add(p->released, released);
+	add(p->released_bytes, released_bytes);
+	add(p->gc_released_bytes, released_bytes);
+}
+
+SEC("?uretprobe")
+int eb_on_gc_return(struct pt_regs *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct eb_thread_state *st;
+	struct who w;
+
+	if (!enter_thread(&w, EB_GROUP_GC, 1))
+		return 0;
+	st = w.st;
+	if (st->gc.epoch != epoch)
+		st->gc.depth = 0;
+	if (st->gc.depth == 1 && !read_process(st, st->gc.proc) &&
+	    field(st, cfg.proc_id) == st->gc.id)
+		account_gc(&w, now - st->gc.start_ns);
+	if (st->gc.depth)
+		st->gc.depth--;
+	leave(&w, EB_GROUP_GC, 1);
+	return 0;
+}
+
+/* erts_do_exit_process(Process *, reason): runs once per process, before anything is torn down. */
+SEC("?uprobe")
+int eb_on_exit(struct pt_regs *ctx)
+{
+	__u64 proc = PT_REGS_PARM1(ctx);
+	struct eb_thread_state *st;
+	struct eb_proc *p;
+	__u64 id, first, wrt;
+	struct who w;
+
+	if (!enter_thread(&w, EB_GROUP_EXIT, 1))
+		return 0;
+	st = w.st;
+	id = read_u64(proc + cfg.proc_id);
+	first = read_u64(proc + cfg.proc_off_heap_first);
+	wrt = cfg.proc_wrt_bins ? read_u64(proc + cfg.proc_wrt_bins) : 0;
+	p = bpf_map_lookup_elem(&procs, &id);
+	/* most processes die without a trace; a row is made only for what they give up */
+	if (!p && !(cfg.want_bin_rows && (first || wrt)))
+		goto out;
+	p = proc_row(id, proc);
+	if (!p)
+		goto out;
+	eb_identify(id, proc);
+	p->flags |= EB_PROC_EXITED;
+	if (!cfg.want_bin_rows)
+		goto out;
+	st->walk_refs = st->walk_bytes = st->walk_truncated = 0;
+	eb_walk_chain(w.idx, first);
+	if (wrt)
+		eb_walk_chain(w.idx, wrt);
+	if (st->walk_truncated)
+		p->flags |= EB_PROC_PARTIAL;
+	add(p->released, st->walk_refs);
+	add(p->released_bytes, st->walk_bytes);
+out:
+	leave(&w, EB_GROUP_EXIT, 1);
+	return 0;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the BPF programs and user space share: keys and values of the maps, and the settings that
+ * user space writes before the programs are loaded.  Fixed width, explicit padding, sizes pinned.
+ *
+ * BPF keeps raw words (addresses, Eterms, sizes, nanoseconds); names are made in user space.
+ */
+#ifndef EBEAM_SHARED_H
+#define EBEAM_SHARED_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* Groups of sites that are switched on and off together, and whose cost is counted together. */
+enum eb_group {
+	EB_GROUP_ALLOC,	  /* alloc, realloc, free: hot */
+	EB_GROUP_GC,	  /* collections, entry and return: warm */
+	EB_GROUP_EXIT,	  /* process exit: warm */
+	EB_GROUP_CARRIER, /* carriers created, resized, destroyed: rare */
+	EB_NGROUPS,
+};
+
+#define EB_HIST_SLOTS 40	/* slot k counts values in [2^k, 2^(k+1)); 0 and 1 share slot 0 */
+#define EB_SCRATCH_BYTES 832	/* one wide read of a Process, up to the last field we use */
+#define EB_MAX_THREADS 1024
+#define EB_MAX_PROCS 16384
+#define EB_MAX_ALLOC_ROWS 32768
+#define EB_MAX_CARRIER_ROWS 4096
+#define EB_CHAIN_MAX 1000	/* off-heap nodes walked per collection, entry and return each */
+#define EB_DICT_MAX 64		/* dictionary slots searched for '$initial_call' */
+#define EB_BODY_SAMPLE 64	/* one in so many hits of a hot program is timed */
+
+/*
+ * Who does the work.  The key of a row is an Eterm: a pid (tag 0x3), a port (tag 0x7), or, for
+ * work outside both, a thread: (Linux tid << 8) | EB_KEY_THREAD, which is no pid or port.
+ */
+#define EB_KEY_THREAD 0x0f
+#define EB_KEY_TAG(key) ((key)&0xf)
+#define EB_KEY_TID(key) ((__u32)((key) >> 8))
+
+/* Settings: offsets and constants of the proven layout.  All frozen at load. */
+struct eb_config {
+	__u64 ns_dev, ns_ino; /* the target's pid namespace: pids below are as seen in it */
+	__u64 atom_initial_call; /* Eterm of '$initial_call', 0 when not found */
+	__u32 tgid;
+	__u32 proc_read_bytes;
+	/* ErtsSchedulerData: one read covers both words */
+	__u32 sched_read_off, sched_read_bytes, sched_proc_rel, sched_port_rel;
+	__u32 sched_gc_reclaimed, sched_gc_cols;
+	/* Process */
+	__u32 proc_id, proc_reg, proc_initial, proc_dictionary;
+	__u32 proc_htop, proc_heap, proc_hend, proc_abandoned_heap, proc_flags, proc_gen_gcs;
+	__u32 proc_heap_sz;
+	__u32 proc_old_heap, proc_old_htop, proc_old_hend;
+	__u32 proc_off_heap_first, proc_off_heap_overhead, proc_wrt_bins; /* wrt_bins: 0 = none */
+	__u32 proc_mbuf_sz, proc_state;
+	__u32 flag_hibernate_pending; /* F_DIRTY_GC_HIBERNATE */
+	/* off-heap node, Binary */
+	__u32 oh_node_bytes, oh_next, oh_val, oh_header;
+	__u32 bin_orig_size, bin_data;
+	__u32 bin_pad, drv_bin_pad; /* bytes asked for beyond header and payload */
+	__u32 type_binary, type_drv_binary;
+	__u32 regproc_name, dict_array_size, dict_data;
+	__u32 want_alloc_rows;	/* the alloc section was asked for (else only binaries are counted) */
+	__u32 want_bin_rows;
+	__u32 have_bpf_loop; /* kernel 5.17; a bounded loop elsewhere, slow to verify */
+	__u32 pad;
+};
+
+struct eb_thread {
+	__u64 sched; /* ErtsSchedulerData*, 0 for other threads */
+	__u32 idx;   /* slot in thread_states */
+	__u32 dirty; /* a dirty scheduler */
+};
+
+/* Kept per thread: uprobe programs can be preempted, so nothing per CPU would be safe. */
+struct eb_thread_state {
+	__u64 hits[EB_NGROUPS];	   /* traps taken */
+	__u64 body_ns[EB_NGROUPS]; /* time in our programs, from timed samples */
+	__u64 body_tick;
+	/* the chain walk's answer */
+	__u64 walk_refs, walk_bytes, walk_truncated;
+	/* the collection under way on this thread */
+	struct {
+		__u32 depth, epoch;
+		__u32 flags, state, truncated, pad;
+		__u64 start_ns, proc, id;
+		__u64 words, gen_gcs, cols, reclaimed;
+		__u64 refs, bytes;
+		__u64 deaths, death_bytes;
+		__u64 hibernate;
+	} gc;
+	/* the carrier call under way on this thread */
+	struct {
+		__u64 allctr, size_ptr, old_size;
+		__u32 kind, source, what, epoch;
+	} carrier;
+	__u64 scratch[EB_SCRATCH_BYTES / 8];
+};
+
+enum {
+	EB_PROC_EXITED = 1,   /* seen to exit: its names are final */
+	EB_PROC_PARTIAL = 2,  /* a chain was too long to walk: released is a lower bound */
+};
+
+struct eb_proc {
+	__u64 initial[3];	/* u.initial: module, function, arity (untagged) */
+	__u64 initial_call[3];	/* of '$initial_call': module, function, arity (small int) */
+	__u64 reg_name;		/* atom, 0 = none */
+	__u32 flags;
+	__u32 pad;
+	char comm[16];		/* rows of threads */
+	__u64 created, created_bytes, freed, freed_bytes;
+	__u64 released, released_bytes; /* references given up, by collections and exit */
+	__u64 minor, major, pause_total_ns, pause_max_ns;
+	__s64 reclaimed_words;
+	__u64 gc_released_bytes, heap_words;
+	__u32 size_hist[EB_HIST_SLOTS];
+	__u32 pause_hist[EB_HIST_SLOTS];
+};
+
+struct eb_alloc_key {
+	__u64 who;
+	__u32 type; /* ErtsAlcType_t */
+	__u32 pad;
+};
+
+struct eb_alloc {
+	__u64 allocs, alloc_bytes, frees, free_bytes, reallocs, realloc_bytes;
+	__u32 size_hist[EB_HIST_SLOTS];
+};
+
+enum { EB_MBC, EB_SBC };
+enum { EB_MSEG, EB_SYS_ALLOC };
+
+struct eb_carrier_key {
+	__u64 allctr;
+	__u64 who; /* 0: the instance's own row, else by process */
+	__u32 kind, source;
+};
+
+struct eb_carrier {
+	__u64 created, destroyed, created_bytes, destroyed_bytes;
+	__u64 grown, grown_bytes, shrunk, shrunk_bytes;
+	__u32 size_hist[EB_HIST_SLOTS];
+};
+
+/* Cookies: what a site of a shared program means. */
+enum { EB_REALLOC_OWN = 0, EB_REALLOC_DELEGATES = 1 };
+enum { EB_CARRIER_ALLOC = 0, EB_CARRIER_REALLOC = 1, EB_CARRIER_DEALLOC = 2, EB_CARRIER_SYS = 4 };
+enum { EB_GC_ORDINARY = 0, EB_GC_HIBERNATE = 1 };
+
+_Static_assert(sizeof(struct eb_config) % 8 == 0, "settings");
+_Static_assert(sizeof(struct eb_thread) == 16, "thread");
+_Static_assert(sizeof(struct eb_alloc_key) == 16, "alloc key");
+_Static_assert(sizeof(struct eb_carrier_key) == 24, "carrier key");
+_Static_assert(sizeof(struct eb_alloc) == 208, "alloc row");
+_Static_assert(sizeof(struct eb_proc) % 8 == 0, "process row");
+
+#endif

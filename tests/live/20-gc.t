@@ -1,0 +1,113 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""Collections per process against the VM's tracing and its own statistics.
+
+Counted apart: forced major and minor ones, those the heap asks for, those of a
+hibernation (which neither erlang:trace nor statistics counts), and long ones
+that a scheduler hands to a dirty scheduler.
+"""
+import ebt
+
+# A heap that no operation of a worker fills, with live words on it: without any
+# a minor collection has nothing to promote and becomes a major one.
+ROOMY = "fixture:worker([{min_heap_size, 20000}], [{list, 4000}, {gc, major, 1}])"
+
+
+def minor_major(doc, pid):
+    r = ebt.row(doc, "gc", pid=pid)
+    return [r["minor"], r["major"]]
+
+
+def forced(node):
+    node.eval("Major = %s" % ROOMY)
+    node.eval("Minor = %s" % ROOMY)
+    node.eval("Other = %s" % ROOMY)
+    node.eval("Large = fixture:worker([], [{list, 600000}])")
+    node.eval("Zero = fixture:worker([{fullsweep_after, 0}])")
+    node.eval("Sleepy = %s" % ROOMY)
+    node.eval("Traced = [{T, P} || P <- [Zero, Sleepy, Large], T <- [fixture:trace_gcs(P)]]")
+    major, minor, other, large, zero, sleepy = node.eval(
+        "[Major, Minor, Other, Large, Zero, Sleepy]")
+    with ebt.trace(node) as t:
+        node.eval("fixture:do(Major, {gc, major, 37})")
+        node.eval("fixture:do(Minor, {gc, minor, 41})")
+        node.eval("[true = erlang:garbage_collect(Other) || _ <- lists:seq(1, 13)]")
+        node.eval("fixture:do(Large, {gc, major, 5})")
+        node.eval("fixture:do(Zero, {garbage, 5000})")
+        node.eval("fixture:hibernate(Sleepy, 17)")
+        (zero_minor, zero_major), (sleepy_minor, sleepy_major), large_traced = node.eval(
+            "[fixture:traced_gcs(T) || T <- Traced]")
+        doc = t.stop()
+    ebt.equal(doc["lost"], 0, "forced: nothing lost")
+    ebt.equal(minor_major(doc, major), [0, 37], "garbage_collect()")
+    ebt.equal(minor_major(doc, minor), [41, 0], "garbage_collect(self(), [{type, minor}])")
+    ebt.equal(minor_major(doc, other), [0, 13], "garbage_collect(OtherPid)")
+    ebt.equal(large_traced, [0, 5], "the large heap is collected five times")
+    ebt.equal(minor_major(doc, large), [0, 5],
+              "a collection on a dirty scheduler counts once, for its process")
+    ebt.ok(zero_minor == 0 and zero_major > 100, "fullsweep_after 0 means many majors")
+    ebt.equal(minor_major(doc, zero), [0, zero_major], "fullsweep_after 0")
+    ebt.equal(minor_major(doc, sleepy), [sleepy_minor, sleepy_major + 17],
+              "hibernation is a major collection, though the VM traces none")
+    r = ebt.row(doc, "gc", pid=large)
+    ebt.ok(r["pause_total_ns"] >= r["pause_max_ns"] > 0, "pauses have a length", r)
+    ebt.equal(sum(b["count"] for b in r["pause_histogram"]), 5, "one pause per collection", r)
+    node.eval("[fixture:stop(P) || P <- [Major, Minor, Other, Large, Zero, Sleepy]]")
+
+
+def natural(node):
+    """Collections nobody asked for, by kind, as the VM traces them."""
+    node.eval("N = [fixture:worker([{fullsweep_after, F}]) || F <- [65535, 20, 3, 65535]]")
+    node.eval("NT = [{fixture:trace_gcs(P), P} || P <- N]")
+    pids = node.eval("N")
+    with ebt.trace(node) as t:
+        # All at a time, so that processes move between schedulers.
+        node.eval("[fixture:send(P, {garbage, 30000}) || P <- N]")
+        node.eval("[fixture:await(P) || P <- N]")
+        traced = node.eval("[fixture:traced_gcs(T) || T <- NT]")
+        doc = t.stop()
+    ebt.equal(doc["lost"], 0, "natural: nothing lost")
+    for pid, counts in zip(pids, traced):
+        ebt.ok(min(counts) >= 1 and sum(counts) > 100, "%s collects both ways" % pid, counts)
+        ebt.equal(minor_major(doc, pid), counts, "%s: minor and major as erlang:trace has them"
+                  % pid)
+    node.eval("[fixture:stop(P) || P <- N]")
+
+
+def statistics(node):
+    """The sum over all processes.  Nothing is traced by the VM: trace messages would be collected
+    too, and what queued messages bring to a heap on a dirty scheduler is not seen from outside."""
+    statistics = "statistics(garbage_collection)"
+    node.eval("S = [fixture:worker([{fullsweep_after, F}]) || F <- [65535, 20, 3, 65535]]")
+    node.eval("Big = fixture:worker()")
+    outer = node.eval(statistics)
+    with ebt.trace(node) as t:
+        inner = node.eval(statistics)
+        node.eval("[fixture:send(P, {garbage, 30000}) || P <- S]")
+        node.eval("[fixture:await(P) || P <- S]")
+        # A large one, on dirty schedulers.
+        node.eval("fixture:do(Big, {list, 600000})")
+        inner = [b - a for a, b in zip(inner, node.eval(statistics))]
+        doc = t.stop()
+    outer = [b - a for a, b in zip(outer, node.eval(statistics))]
+    rows = ebt.rows(doc, "gc")
+    ebt.between(inner[0], ebt.total(rows, "minor") + ebt.total(rows, "major"), outer[0],
+                "all collections as statistics(garbage_collection) counts them")
+    ebt.between(inner[1], ebt.total(rows, "reclaimed_words"), outer[1],
+                "words reclaimed as statistics(garbage_collection) counts them")
+    node.eval("[fixture:stop(P) || P <- [Big | S]]")
+
+
+def minor_gcs(node):
+    """The process's own count, which starts anew at a major collection."""
+    pid = node.eval("G = %s" % ROOMY)
+    with ebt.trace(node) as t:
+        node.eval("fixture:do(G, {gc, minor, 8})")
+        doc = t.stop()
+    ebt.equal(minor_major(doc, pid), [node.eval("fixture:gcs(G)"), 0],
+              "as process_info(P, garbage_collection) has minor_gcs")
+    node.eval("fixture:stop(G)")
+
+
+if __name__ == "__main__":
+    ebt.run(forced, natural, statistics, minor_gcs)

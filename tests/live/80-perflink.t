@@ -1,0 +1,34 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""One perf link per site, as on kernels without multi-uprobes: same results."""
+import importlib.machinery
+import importlib.util
+import os
+
+import ebt
+
+ebt.ENV["EBEAM_PERF_LINKS"] = "1"
+
+
+def load(name):
+    """The functions of another test file."""
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ebt.LIVE, name + ".t"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+def links(node):
+    where = ebt.sites(node.os_pid)
+    with ebt.trace(node) as t:
+        progs = {p["id"] for p in ebt.bpftool("prog") if p.get("name", "").startswith("eb_")}
+        progs -= ebt.held_by_others()
+        kinds = {x["type"] for x in ebt.bpftool("link") if x.get("prog_id") in progs}
+        ebt.equal(kinds, {"perf_event"}, "the links are perf links")
+        t.stop()
+    ebt.clean("after it", node, where)
+
+
+if __name__ == "__main__":
+    BIN, GC = load("10-bin"), load("20-gc")
+    ebt.run(links, BIN.made_and_dropped, BIN.exits, GC.forced, GC.natural)

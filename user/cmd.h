@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Commands: the options they share, and their entry points. */
+#ifndef EBEAM_CMD_H
+#define EBEAM_CMD_H
+
+#include "report.h"
+#include "vm.h"
+
+struct options {
+	const char *command;
+	pid_t pid; /* 0: not given */
+	const char *node;
+	double duration_s, interval_s; /* < 0: not given */
+	bool json, exact, trace;
+	const char *sort, *by;
+	long limit; /* -1: the command's own */
+	double max_overhead; /* percent */
+};
+
+struct cmd {
+	const char *name;
+	const char *summary;
+	unsigned int arg; /* sections of a tracing command */
+	int (*run)(const struct cmd *cmd, const struct options *opt);
+	const char *args;     /* as in usage */
+	const char *examples; /* real ones, for -h */
+};
+
+int cmd_trace(const struct cmd *cmd, const struct options *opt);
+int cmd_list(const struct cmd *cmd, const struct options *opt);
+int cmd_doctor(const struct cmd *cmd, const struct options *opt);
+
+/* The pid that -p, -n, or the lack of both, means; 0 with a failure noted. */
+pid_t pick_target(const struct options *opt);
+
+/* Kernel release as major * 1000 + minor; see EBEAM_TEST_KERNEL in main.c. */
+int kernel_version(char *text, size_t size);
+#define KERNEL_MIN 5015 /* oldest that has all we use: attach cookies, ring of helpers */
+
+/* Prints a report in the form asked for; notes the failure when stdout cannot take it. */
+int print_report(const struct options *opt, const struct report *r);
+
+#endif

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * doctor: everything that must be right for a trace, checked one by one: kernel, capabilities, the
+ * VM's symbols, the proof of its layout, and every probe site with the instruction under it.
+ */
+#include "cmd.h"
+#include "probe.h"
+
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct check {
+	char name[80], detail[256];
+	const char *status, *hint;
+};
+
+struct checkup {
+	struct check *v;
+	size_t n;
+	bool failed;
+};
+
+static const char *const status_names[] = { "ok", "warn", "fail", "skip" };
+
+static void add(struct checkup *c, int status, const char *name, const char *hint,
+		const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+static void add(struct checkup *c, int status, const char *name, const char *hint,
+		const char *fmt, ...)
+{
+	struct check *k;
+	va_list ap;
+
+	c->v = xrealloc(c->v, (c->n + 1) * sizeof(*c->v));
+	k = &c->v[c->n++];
+	snprintf(k->name, sizeof(k->name), "%s", name);
+	k->status = status_names[status];
+	k->hint = hint;
+	c->failed |= status == CHECK_FAIL;
+	va_start(ap, fmt);
+	vsnprintf(k->detail, sizeof(k->detail), fmt, ap);
+	va_end(ap);
+}
+
+#define GET_TEXT(name, member)                                                                     \
+	static void get_##name(const void *row, struct value *v)                                   \
+	{                                                                                          \
+		const struct check *c = row;                                                       \
+		v->kind = c->member && c->member[0] ? VAL_TEXT : VAL_NONE;                         \
+		v->text = c->member;                                                               \
+	}
+
+static void get_check(const void *row, struct value *v)
+{
+	v->kind = VAL_TEXT;
+	v->text = ((const struct check *)row)->name;
+}
+static void get_detail(const void *row, struct value *v)
+{
+	v->kind = VAL_TEXT;
+	v->text = ((const struct check *)row)->detail;
+}
+GET_TEXT(status, status)
+GET_TEXT(hint, hint)
+
+static const struct column columns[] = {
+	{ "status", "STATUS", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "", get_status },
+	{ "check", "CHECK", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "", get_check },
+	{ "detail", "DETAIL", UNIT_NONE, COL_TEXT | COL_WRAP | COL_LOW_BAD, "", get_detail },
+	{ "hint", "HINT", UNIT_NONE, COL_LOW_BAD, "", get_hint },
+};
+
+static void check_host(struct checkup *c, struct probe_kernel *k)
+{
+	static const struct { int cap; const char *name, *why; } caps[] = {
+		{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "to read the memory of VMs" },
+		{ 39, "CAP_BPF", "to load the probes" },
+		{ 38, "CAP_PERFMON", "to set uprobes" },
+	};
+	bool admin = have_capability(CAP_SYS_ADMIN);
+	struct probe_cost cost;
+	char kernel[64];
+	size_t i;
+
+	if (kernel_version(kernel, sizeof(kernel)) < KERNEL_MIN)
+		add(c, CHECK_FAIL, "kernel", "Linux 5.15 or newer is needed to trace", "%s", kernel);
+	else
+		add(c, CHECK_OK, "kernel", "", "%s", kernel);
+	for (i = 0; i < ARRAY_SIZE(caps); i++) {
+		if (have_capability(caps[i].cap) || (i && admin))
+			add(c, CHECK_OK, caps[i].name, "", "%s", caps[i].why);
+		else
+			add(c, CHECK_FAIL, caps[i].name, "run as root, or give ebeam this capability",
+			    "missing; needed %s", caps[i].why);
+	}
+	probe_kernel_check(k);
+	if (k->err) {
+		add(c, CHECK_FAIL, "bpf", "a missing capability, a seccomp filter or lockdown",
+		    "a program of two instructions is refused: %s", strerror(k->err));
+		return;
+	}
+	add(c, CHECK_OK, "bpf", "", "programs can be loaded");
+	if (k->multi)
+		add(c, CHECK_OK, "uprobe_multi", "", "one link for many sites");
+	else
+		add(c, CHECK_WARN, "uprobe_multi", "kernel 6.6 and newer have it",
+		    "missing: one perf link per site, detaching takes longer");
+	if (probe_calibrate(k, true, &cost)) {
+		add(c, CHECK_FAIL, "uprobes", "the perf or uprobe subsystem may be switched off",
+		    "a probe on ebeam itself does not work");
+		failure_clear();
+		return;
+	}
+	add(c, CHECK_OK, "uprobes", "", "a hit costs %.0f ns, with return %.0f ns, single-stepped %.0f "
+	    "ns", cost.entry, cost.ret, cost.stepped);
+}
+
+static void check_sites(struct checkup *c, struct vm *vm)
+{
+	struct probe_plan plan;
+	const struct probe_site *s;
+	char name[80];
+	size_t i;
+
+	probe_plan(vm, WANT_ALLOC | WANT_BIN | WANT_CARRIER | WANT_GC, &plan);
+	for (i = 0; i < plan.n; i++) {
+		s = &plan.sites[i];
+		snprintf(name, sizeof(name), "site %s%s", s->site.name, s->is_return ? " return" : "");
+		add(c, s->site.class == SITE_STEPPED ? CHECK_WARN : CHECK_OK, name,
+		    s->site.class == SITE_STEPPED ? "each hit costs some ten times more" : "",
+		    "`%s` at +%u, %s; address 0x%llx, offset 0x%llx", s->site.insn, s->site.skip,
+		    site_class_name(s->site.class),
+		    (unsigned long long)(s->site.link_addr + s->site.skip + vm->sym.bias),
+		    (unsigned long long)s->site.offset);
+	}
+	for (i = 0; i < plan.nmissing; i++) {
+		snprintf(name, sizeof(name), "site %s", plan.missing[i].name);
+		add(c, CHECK_WARN, name, "what it would show is missing", "%s", plan.missing[i].why);
+	}
+}
+
+static void check_vm(struct checkup *c, struct vm *vm, pid_t pid)
+{
+	int err = vm_open(vm, pid, VM_KEEP_GOING);
+	size_t i;
+
+	if (vm->target.map_start)
+		add(c, CHECK_OK, "memory", "", "pid %d runs %s%s", pid, vm->target.exe,
+		    vm->target.exe_replaced ? " (replaced on disk since)" : "");
+	if (vm->sym.n)
+		add(c, CHECK_OK, "symbols", "", "%zu from .%s, build id %s", vm->sym.n,
+		    vm->sym.source, vm->sym.build_id[0] ? vm->sym.build_id : "none");
+	for (i = 0; i < vm->nchecks; i++)
+		add(c, vm->checks[i].status, vm->checks[i].name,
+		    vm->checks[i].status == CHECK_FAIL ? "this build may be patched" : "", "%s",
+		    vm->checks[i].detail);
+	if (err && failure_get())
+		add(c, CHECK_FAIL, "target", failure_get()->hint, "%s", failure_get()->message);
+	if (!err && !failure_get())
+		check_sites(c, vm);
+}
+
+int cmd_doctor(const struct cmd *cmd, const struct options *opt)
+{
+	struct report r = { .run = { .command = "doctor" } };
+	uint64_t start = now_ns();
+	struct failure first = { 0 };
+	struct checkup c = { 0 };
+	struct probe_kernel k;
+	struct table t;
+	struct vm vm;
+	pid_t pid;
+	int err;
+
+	pid = pick_target(opt);
+	if (!pid)
+		return -1;
+	check_host(&c, &k);
+	check_vm(&c, &vm, pid);
+	if (failure_get())
+		first = *failure_get();
+	failure_clear();
+	report_plain(&t, "doctor", columns, ARRAY_SIZE(columns), c.v, sizeof(*c.v), c.n);
+	r.vm = opt->json ? &vm : NULL;
+	r.tables = &t;
+	r.ntables = 1;
+	r.run.duration_ns = now_ns() - start;
+	r.run.reader_cpu_ms = cpu_ms();
+	r.run.bytes_read = vm.rd.bytes_read;
+	r.run.faults = vm.rd.faults;
+	err = print_report(opt, &r);
+	/* the report is the message; the status says whether a trace would work */
+	if (!err && first.status)
+		exit(first.status);
+	if (!err && c.failed)
+		exit(k.err == 1 || !have_capability(CAP_SYS_PTRACE) ? EXIT_PERMISSION :
+								     EXIT_UNSUPPORTED);
+	report_table_free(&t);
+	vm_close(&vm);
+	free(c.v);
+	return err;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From raw to rows: copies what the probes have gathered out of the kernel, adds what is read from
+ * the VM's memory (held refc binaries, carrier statistics, the VM's own counters), names it all,
+ * and fills a model.
+ */
+#ifndef EBEAM_COLLECT_H
+#define EBEAM_COLLECT_H
+
+#include "model.h"
+#include "probe.h"
+#include "vm.h"
+
+/* The VM's own exact counters, summed over instances and schedulers: they cost no probe. */
+struct vm_counters {
+	bool known;
+	uint64_t calls[VM_MAX_ALLOCATORS][CALL_N];
+	uint64_t gc_cols; /* by normal schedulers */
+};
+
+void collect_counters(struct vm *vm, struct vm_counters *c);
+
+/* What earlier intervals have shown already; zeroed at first. */
+struct map_copy {
+	void *keys, *values;
+	size_t n;
+};
+
+struct collect_base {
+	struct map_copy procs, alloc, carrier;
+};
+
+void collect_base_free(struct collect_base *base);
+
+struct collect_input {
+	unsigned int want; /* WANT_* */
+	/* counters at the start and the end of the interval, to scale what was not always watched */
+	const struct vm_counters *before, *after;
+	bool partial[EB_NGROUPS]; /* group was not watched all the time */
+};
+
+/**
+ * collect() - fill a model with what came in since @base, and move @base on
+ *
+ * Works on a target that has ended, too: then names are those that BPF noted, and nothing is held.
+ */
+void collect(struct vm *vm, struct probe *p, const struct collect_input *in,
+	     struct collect_base *base, struct model *m);
+
+#endif

@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "report.h"
+#include "probe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Getters: one per column; ROW is the row's type, E an expression over `r`. */
+#define GET(fn, ROW, KIND, MEMBER, E)                                                              \
+	static void fn(const void *row, struct value *v)                                           \
+	{                                                                                          \
+		const ROW *r = row;                                                                \
+		v->kind = KIND;                                                                    \
+		v->MEMBER = E;                                                                     \
+	}
+#define GET_IF(fn, ROW, COND, KIND, MEMBER, E)                                                     \
+	static void fn(const void *row, struct value *v)                                           \
+	{                                                                                          \
+		const ROW *r = row;                                                                \
+		v->kind = COND ? KIND : VAL_NONE;                                                  \
+		if (v->kind)                                                                       \
+			v->MEMBER = E;                                                             \
+	}
+#define GET_U(fn, ROW, E) GET(fn, ROW, VAL_U64, u, E)
+#define GET_TEXT(fn, ROW, E) GET_IF(fn, ROW, (E) != NULL, VAL_TEXT, text, E)
+#define GET_HIST(fn, ROW, E) GET(fn, ROW, VAL_HIST, hist, &r->E)
+#define GET_EST(fn, ROW, E) GET_IF(fn, ROW, (r->E) >= 0, VAL_DOUBLE, d, r->E)
+
+#define WHO_COLUMNS(prefix)                                                                        \
+	{ "pid", "PID", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "Erlang pid", prefix##_pid },           \
+	{ "name", "NAME", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_LOW_BAD,                          \
+	  "registered name, else initial call; or what ran outside of any process",                \
+	  prefix##_name },                                                                         \
+	{ "initial_call", "INITIAL CALL", UNIT_NONE, COL_LOW_BAD,                                  \
+	  "'$initial_call' of proc_lib, else the spawned function", prefix##_initial }
+
+#define GET_WHO(prefix, ROW)                                                                       \
+	GET_TEXT(prefix##_pid, ROW, r->who ? r->who->pid : NULL)                                   \
+	GET_TEXT(prefix##_initial, ROW, r->who ? r->who->initial_call : NULL)                      \
+	GET_IF(prefix##_exited, ROW, r->who && r->who->pid, VAL_BOOL, b, r->who->exited)
+
+/* --- alloc -------------------------------------------------------------------------------------- */
+
+GET_WHO(alloc, struct alloc_row)
+GET_TEXT(alloc_name, struct alloc_row, r->who ? r->who->name : r->group)
+GET_TEXT(alloc_allocator, struct alloc_row, r->allocator)
+GET_TEXT(alloc_type, struct alloc_row, r->type_name)
+GET_U(alloc_allocs, struct alloc_row, r->allocs)
+GET_U(alloc_alloc_bytes, struct alloc_row, r->alloc_bytes)
+GET_U(alloc_frees, struct alloc_row, r->frees)
+GET_U(alloc_free_bytes, struct alloc_row, r->free_bytes)
+GET_U(alloc_reallocs, struct alloc_row, r->reallocs)
+GET_EST(alloc_allocs_est, struct alloc_row, allocs_est)
+GET_EST(alloc_frees_est, struct alloc_row, frees_est)
+GET_EST(alloc_reallocs_est, struct alloc_row, reallocs_est)
+GET_HIST(alloc_hist, struct alloc_row, sizes)
+
+static const struct column alloc_columns[] = {
+	WHO_COLUMNS(alloc),
+	{ "allocator", "ALLOCATOR", UNIT_NONE, COL_TEXT | COL_DROP | COL_LOW_BAD,
+	  "allocator, as the VM names it", alloc_allocator },
+	{ "type", "TYPE", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "allocation type, as the VM names it",
+	  alloc_type },
+	{ "allocs", "ALLOCS", UNIT_NONE, COL_TEXT, "allocations", alloc_allocs },
+	{ "alloc_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "bytes asked for", alloc_alloc_bytes },
+	{ "frees", "FREES", UNIT_NONE, COL_TEXT, "frees", alloc_frees },
+	{ "free_bytes", "FREED", UNIT_BYTES, COL_TEXT,
+	  "bytes of the blocks freed, as the allocator counts them (header and padding included)",
+	  alloc_free_bytes },
+	{ "reallocs", "REALLOCS", UNIT_NONE, COL_TEXT | COL_DROP, "reallocations", alloc_reallocs },
+	{ "allocs_est", "ALLOCS~", UNIT_NONE, COL_EST,
+	  "allocations, scaled by the VM's own counters", alloc_allocs_est },
+	{ "frees_est", "FREES~", UNIT_NONE, COL_EST, "frees, scaled", alloc_frees_est },
+	{ "reallocs_est", "REALLOCS~", UNIT_NONE, COL_EST, "reallocations, scaled",
+	  alloc_reallocs_est },
+	{ "size_histogram", "", UNIT_BYTES, 0, "allocations by bytes asked for", alloc_hist },
+	{ "exited", "", UNIT_NONE, 0, "the process died under watch", alloc_exited },
+};
+
+/* --- bin ---------------------------------------------------------------------------------------- */
+
+GET_WHO(bin, struct bin_row)
+GET_TEXT(bin_name, struct bin_row, r->who->name)
+GET_IF(bin_held_refs, struct bin_row, r->held_known, VAL_U64, u, r->held_refs)
+GET_IF(bin_held_bytes, struct bin_row, r->held_known, VAL_U64, u, r->held_bytes)
+GET_IF(bin_since_gc, struct bin_row, r->held_known, VAL_U64, u, r->since_gc)
+GET_IF(bin_writable, struct bin_row, r->held_known, VAL_U64, u, r->writable_bytes)
+GET_U(bin_created, struct bin_row, r->created)
+GET_U(bin_created_bytes, struct bin_row, r->created_bytes)
+GET_U(bin_freed, struct bin_row, r->freed)
+GET_U(bin_freed_bytes, struct bin_row, r->freed_bytes)
+GET_U(bin_released, struct bin_row, r->released)
+GET_U(bin_released_bytes, struct bin_row, r->released_bytes)
+GET_EST(bin_created_est, struct bin_row, created_est)
+GET_EST(bin_freed_est, struct bin_row, freed_est)
+GET_HIST(bin_hist, struct bin_row, sizes)
+GET(bin_held_partial, struct bin_row, VAL_BOOL, b, r->held_partial)
+GET(bin_released_partial, struct bin_row, VAL_BOOL, b, r->who->partial)
+
+static const struct column bin_columns[] = {
+	WHO_COLUMNS(bin),
+	{ "held_refs", "REFS", UNIT_NONE, COL_TEXT,
+	  "references to refc binaries held at the end, as process_info(P, binary) lists them",
+	  bin_held_refs },
+	{ "held_bytes", "HELD", UNIT_BYTES, COL_TEXT, "bytes of those binaries (own sizes)",
+	  bin_held_bytes },
+	{ "since_gc", "SINCE GC", UNIT_BYTES, COL_TEXT,
+	  "bytes of refc binaries that came to it since its last collection (off_heap.overhead)",
+	  bin_since_gc },
+	{ "created", "CREATED", UNIT_NONE, COL_TEXT, "refc binaries created", bin_created },
+	{ "created_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "their bytes", bin_created_bytes },
+	{ "freed", "FREED", UNIT_NONE, COL_TEXT,
+	  "refc binaries whose last reference it gave up", bin_freed },
+	{ "freed_bytes", "BYTES", UNIT_BYTES, COL_TEXT | COL_DROP, "their bytes", bin_freed_bytes },
+	{ "released_refs", "RELEASED", UNIT_NONE, COL_TEXT | COL_DROP,
+	  "references given up by its collections and its exit", bin_released },
+	{ "released_bytes", "BYTES", UNIT_BYTES, 0, "bytes of the binaries referenced",
+	  bin_released_bytes },
+	{ "created_est", "CREATED~", UNIT_NONE, COL_EST, "created, scaled by the VM's counters",
+	  bin_created_est },
+	{ "freed_est", "FREED~", UNIT_NONE, COL_EST, "freed, scaled", bin_freed_est },
+	{ "writable_bytes", "WRITABLE", UNIT_BYTES, 0,
+	  "bytes of binaries it is appending to; part of held_bytes from OTP 26 on", bin_writable },
+	{ "size_histogram", "", UNIT_BYTES, 0, "binaries created, by own size", bin_hist },
+	{ "exited", "", UNIT_NONE, 0, "the process died under watch", bin_exited },
+	{ "held_partial", "", UNIT_NONE, 0, "part of its lists could not be read",
+	  bin_held_partial },
+	{ "released_partial", "", UNIT_NONE, 0,
+	  "a list was longer than the kernel walks: released counts deaths only",
+	  bin_released_partial },
+};
+
+/* --- carrier ------------------------------------------------------------------------------------ */
+
+static const char *const kind_names[] = { "mbc", "sbc" };
+static const char *const source_names[] = { "mseg", "sys_alloc" };
+
+static uint64_t unused_bytes(const struct carrier_row *r)
+{
+	return r->carriers_size - r->blocks_size;
+}
+
+GET_TEXT(carrier_allocator, struct carrier_row, r->allocator)
+GET_U(carrier_instance, struct carrier_row, r->instance)
+GET_TEXT(carrier_kind, struct carrier_row, kind_names[r->kind & 1])
+GET_TEXT(carrier_source, struct carrier_row, source_names[r->source & 1])
+GET_U(carrier_created, struct carrier_row, r->created)
+GET_U(carrier_destroyed, struct carrier_row, r->destroyed)
+GET_U(carrier_created_bytes, struct carrier_row, r->created_bytes)
+GET_U(carrier_destroyed_bytes, struct carrier_row, r->destroyed_bytes)
+GET_U(carrier_grown, struct carrier_row, r->grown)
+GET_U(carrier_grown_bytes, struct carrier_row, r->grown_bytes)
+GET_U(carrier_shrunk, struct carrier_row, r->shrunk)
+GET_U(carrier_shrunk_bytes, struct carrier_row, r->shrunk_bytes)
+GET_IF(carrier_carriers, struct carrier_row, r->stats_known, VAL_U64, u, r->carriers)
+GET_IF(carrier_size, struct carrier_row, r->stats_known, VAL_U64, u, r->carriers_size)
+GET_IF(carrier_unused, struct carrier_row, r->stats_known, VAL_U64, u, unused_bytes(r))
+GET_IF(carrier_usage, struct carrier_row, r->stats_known && r->carriers_size, VAL_DOUBLE, d,
+       (double)r->blocks_size / r->carriers_size)
+GET_TEXT(carrier_by_text, struct carrier_row, r->nby ? r->by[0].who->name : NULL)
+GET(carrier_by, struct carrier_row, VAL_BY, by, r)
+GET_HIST(carrier_hist, struct carrier_row, sizes)
+
+static const struct column carrier_columns[] = {
+	{ "allocator", "ALLOCATOR", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "allocator",
+	  carrier_allocator },
+	{ "instance", "INST", UNIT_NONE, COL_TEXT | COL_LOW_BAD,
+	  "instance: 0 is shared, n belongs to scheduler n", carrier_instance },
+	{ "kind", "KIND", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "mbc: many blocks, sbc: one block",
+	  carrier_kind },
+	{ "source", "SOURCE", UNIT_NONE, COL_TEXT | COL_LOW_BAD | COL_DROP,
+	  "where its memory comes from", carrier_source },
+	{ "created", "CREATED", UNIT_NONE, COL_TEXT, "carriers created", carrier_created },
+	{ "created_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "their bytes", carrier_created_bytes },
+	{ "destroyed", "DESTROYED", UNIT_NONE, COL_TEXT, "carriers destroyed",
+	  carrier_destroyed },
+	{ "destroyed_bytes", "BYTES", UNIT_BYTES, COL_DROP, "their bytes",
+	  carrier_destroyed_bytes },
+	{ "grown", "GROWN", UNIT_NONE, 0, "single-block carriers grown in place or moved",
+	  carrier_grown },
+	{ "grown_bytes", "BYTES", UNIT_BYTES, 0, "by so many bytes", carrier_grown_bytes },
+	{ "shrunk", "SHRUNK", UNIT_NONE, 0, "single-block carriers shrunk", carrier_shrunk },
+	{ "shrunk_bytes", "BYTES", UNIT_BYTES, 0, "by so many bytes", carrier_shrunk_bytes },
+	{ "carriers", "CARRIERS", UNIT_NONE, 0,
+	  "carriers of this instance and kind at the end, pool included", carrier_carriers },
+	{ "carriers_size", "SIZE NOW", UNIT_BYTES, COL_TEXT, "their bytes", carrier_size },
+	{ "unused_bytes", "UNUSED", UNIT_BYTES, COL_TEXT, "of them in no block", carrier_unused },
+	{ "usage", "USAGE", UNIT_NONE, COL_TEXT, "share of them in blocks", carrier_usage },
+	{ "made_by", "MADE BY", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_DROP,
+	  "whose allocations made most of the bytes necessary", carrier_by_text },
+	{ "by_process", "", UNIT_NONE, 0, "whose allocations made them necessary", carrier_by },
+	{ "size_histogram", "", UNIT_BYTES, 0, "carriers created, by size", carrier_hist },
+};
+
+/* --- gc ----------------------------------------------------------------------------------------- */
+
+GET_WHO(gc, struct gc_row)
+GET_TEXT(gc_name, struct gc_row, r->who->name)
+GET_U(gc_minor, struct gc_row, r->minor)
+GET_U(gc_major, struct gc_row, r->major)
+GET_U(gc_pause, struct gc_row, r->pause_total_ns)
+GET_U(gc_max, struct gc_row, r->pause_max_ns)
+GET(gc_reclaimed, struct gc_row, VAL_I64, i, r->reclaimed_words)
+GET_U(gc_released, struct gc_row, r->released_bytes)
+GET_U(gc_heap, struct gc_row, r->heap_words)
+GET_EST(gc_minor_est, struct gc_row, minor_est)
+GET_EST(gc_major_est, struct gc_row, major_est)
+GET_HIST(gc_hist, struct gc_row, pauses)
+
+static const struct column gc_columns[] = {
+	WHO_COLUMNS(gc),
+	{ "minor", "MINOR", UNIT_NONE, COL_TEXT, "minor collections", gc_minor },
+	{ "major", "MAJOR", UNIT_NONE, COL_TEXT, "major collections, hibernation included",
+	  gc_major },
+	{ "pause_total_ns", "PAUSE", UNIT_NS, COL_TEXT, "time in collections", gc_pause },
+	{ "pause_max_ns", "LONGEST", UNIT_NS, COL_TEXT, "longest collection", gc_max },
+	{ "reclaimed_words", "RECLAIMED", UNIT_WORDS, COL_TEXT, "heap words reclaimed",
+	  gc_reclaimed },
+	{ "binary_released_bytes", "BIN RELEASED", UNIT_BYTES, COL_TEXT,
+	  "bytes of refc binaries that lost a reference", gc_released },
+	{ "heap_words", "HEAP NOW", UNIT_WORDS, COL_TEXT | COL_DROP,
+	  "words of its heaps after the last collection", gc_heap },
+	{ "minor_est", "MINOR~", UNIT_NONE, COL_EST, "minor, scaled by the VM's counters",
+	  gc_minor_est },
+	{ "major_est", "MAJOR~", UNIT_NONE, COL_EST, "major, scaled", gc_major_est },
+	{ "pause_histogram", "", UNIT_NS, 0, "collections by duration", gc_hist },
+	{ "exited", "", UNIT_NONE, 0, "the process died under watch", gc_exited },
+};
+
+/* --- tables ------------------------------------------------------------------------------------- */
+
+const struct column *report_columns(unsigned int section, size_t *n)
+{
+	switch (section) {
+	case WANT_ALLOC:
+		*n = ARRAY_SIZE(alloc_columns);
+		return alloc_columns;
+	case WANT_BIN:
+		*n = ARRAY_SIZE(bin_columns);
+		return bin_columns;
+	case WANT_CARRIER:
+		*n = ARRAY_SIZE(carrier_columns);
+		return carrier_columns;
+	case WANT_GC:
+		*n = ARRAY_SIZE(gc_columns);
+		return gc_columns;
+	}
+	*n = 0;
+	return NULL;
+}
+
+const char *report_default_sort(unsigned int section)
+{
+	switch (section) {
+	case WANT_ALLOC:
+		return "alloc_bytes";
+	case WANT_BIN:
+		return "held_bytes";
+	case WANT_CARRIER:
+		return "unused_bytes";
+	}
+	return "pause_total_ns";
+}
+
+struct sort_item {
+	const void *row;
+	struct value v;
+	size_t order;
+};
+
+static const struct column *sort_column;
+
+static double value_number(const struct value *v)
+{
+	switch (v->kind) {
+	case VAL_U64:
+		return v->u;
+	case VAL_I64:
+		return v->i;
+	case VAL_DOUBLE:
+		return v->d;
+	case VAL_BOOL:
+		return v->b;
+	default:
+		return -1e300; /* what is missing comes last */
+	}
+}
+
+/* Numbers: largest first; names: by alphabet.  Equal ones keep their order. */
+static int by_value(const void *a, const void *b)
+{
+	const struct sort_item *x = a, *y = b;
+	double p, q;
+	int c;
+
+	if (sort_column->flags & COL_LOW_BAD) {
+		if (x->v.kind == VAL_TEXT && y->v.kind == VAL_TEXT) {
+			c = strcmp(x->v.text, y->v.text);
+			if (c)
+				return c;
+		} else if (x->v.kind != y->v.kind) {
+			return x->v.kind == VAL_NONE ? 1 : -1;
+		}
+	}
+	p = value_number(&x->v);
+	q = value_number(&y->v);
+	if (p != q)
+		return (p < q ? 1 : -1) * (sort_column->flags & COL_LOW_BAD ? -1 : 1);
+	return x->order < y->order ? -1 : 1;
+}
+
+static const struct column *find_column(const struct column *cols, size_t n, const char *key)
+{
+	size_t i;
+
+	for (i = 0; key && i < n; i++)
+		if (!strcmp(cols[i].key, key))
+			return &cols[i];
+	return NULL;
+}
+
+static void sort_rows(struct table *t, const char *rows, size_t row_size, size_t n,
+		      const struct column *by, const struct column *then)
+{
+	struct sort_item *items = xcalloc(n, sizeof(*items));
+	const struct column *pass[2] = { then, by };
+	size_t i, k;
+
+	for (i = 0; i < n; i++)
+		items[i].row = rows + i * row_size;
+	/* stable: first by the second key, then by the first */
+	for (k = 0; k < 2; k++) {
+		if (!pass[k])
+			continue;
+		sort_column = pass[k];
+		for (i = 0; i < n; i++) {
+			items[i].order = i;
+			sort_column->get(items[i].row, &items[i].v);
+		}
+		qsort(items, n, sizeof(*items), by_value);
+	}
+	t->rows = xcalloc(n, sizeof(*t->rows));
+	for (i = 0; i < n; i++)
+		t->rows[i] = items[i].row;
+	t->nrows = t->nrows_all = n;
+	free(items);
+}
+
+static void total_u(struct table *t, const char *key, uint64_t u)
+{
+	if (t->ntotals < TABLE_TOTALS)
+		t->totals[t->ntotals++] = (struct total){ key, { .kind = VAL_U64, .u = u } };
+}
+
+static void sum_alloc(const struct model *m, struct table *t)
+{
+	uint64_t allocs = 0, bytes = 0, frees = 0, freed = 0, reallocs = 0;
+	const struct alloc_row *r;
+	char a[32], b[32];
+	size_t i;
+
+	for (i = 0; i < m->alloc.n; i++) {
+		r = &m->alloc.v[i];
+		allocs += r->allocs;
+		bytes += r->alloc_bytes;
+		frees += r->frees;
+		freed += r->free_bytes;
+		reallocs += r->reallocs;
+		hist_add(&t->hist, &r->sizes);
+	}
+	total_u(t, "allocs", allocs);
+	total_u(t, "alloc_bytes", bytes);
+	total_u(t, "frees", frees);
+	total_u(t, "free_bytes", freed);
+	total_u(t, "reallocs", reallocs);
+	snprintf(t->verdict, sizeof(t->verdict),
+		 "%llu allocations of %s, %llu frees of %s, %llu reallocs seen",
+		 (unsigned long long)allocs, fmt_bytes(bytes, a, sizeof(a)),
+		 (unsigned long long)frees, fmt_bytes(freed, b, sizeof(b)),
+		 (unsigned long long)reallocs);
+	t->headline = "who allocates, and what";
+	t->hist_title = "bytes";
+	t->hist_of = "allocations by bytes asked for";
+}
+
+static void sum_bin(const struct model *m, struct table *t)
+{
+	uint64_t refs = 0, held = 0, created = 0, bytes = 0, freed = 0, freed_bytes = 0;
+	uint64_t released = 0, released_bytes = 0, holders = 0;
+	const struct bin_row *r;
+	char a[32], b[32], c[32];
+	size_t i;
+
+	for (i = 0; i < m->bin.n; i++) {
+		r = &m->bin.v[i];
+		holders += r->held_known && r->held_refs;
+		refs += r->held_refs;
+		held += r->held_bytes;
+		created += r->created;
+		bytes += r->created_bytes;
+		freed += r->freed;
+		freed_bytes += r->freed_bytes;
+		released += r->released;
+		released_bytes += r->released_bytes;
+		hist_add(&t->hist, &r->sizes);
+	}
+	total_u(t, "held_refs", refs);
+	total_u(t, "held_bytes", held);
+	total_u(t, "created", created);
+	total_u(t, "created_bytes", bytes);
+	total_u(t, "freed", freed);
+	total_u(t, "freed_bytes", freed_bytes);
+	total_u(t, "released_refs", released);
+	total_u(t, "released_bytes", released_bytes);
+	snprintf(t->verdict, sizeof(t->verdict),
+		 "%llu references in %llu processes hold %s; %llu created (%s), %llu freed (%s) seen",
+		 (unsigned long long)refs, (unsigned long long)holders,
+		 fmt_bytes(held, a, sizeof(a)), (unsigned long long)created,
+		 fmt_bytes(bytes, b, sizeof(b)), (unsigned long long)freed,
+		 fmt_bytes(freed_bytes, c, sizeof(c)));
+	t->headline = "who holds refc binaries, and who makes and frees them";
+	t->hist_title = "bytes";
+	t->hist_of = "binaries created by size";
+}
+
+static void sum_carrier(const struct model *m, struct table *t)
+{
+	uint64_t created = 0, bytes = 0, destroyed = 0, gone = 0, grown = 0, unused = 0, size = 0;
+	const struct carrier_row *r;
+	char a[32], b[32], c[32], d[32];
+	size_t i;
+
+	for (i = 0; i < m->carrier.n; i++) {
+		r = &m->carrier.v[i];
+		created += r->created;
+		bytes += r->created_bytes;
+		destroyed += r->destroyed;
+		gone += r->destroyed_bytes;
+		grown += r->grown;
+		if (r->stats_known) {
+			unused += unused_bytes(r);
+			size += r->carriers_size;
+		}
+		hist_add(&t->hist, &r->sizes);
+	}
+	total_u(t, "created", created);
+	total_u(t, "created_bytes", bytes);
+	total_u(t, "destroyed", destroyed);
+	total_u(t, "destroyed_bytes", gone);
+	total_u(t, "grown", grown);
+	total_u(t, "carriers_size", size);
+	total_u(t, "unused_bytes", unused);
+	snprintf(t->verdict, sizeof(t->verdict),
+		 "%llu created (%s), %llu destroyed (%s); of %s in these instances %s is in no block",
+		 (unsigned long long)created, fmt_bytes(bytes, a, sizeof(a)),
+		 (unsigned long long)destroyed, fmt_bytes(gone, b, sizeof(b)),
+		 fmt_bytes(size, c, sizeof(c)), fmt_bytes(unused, d, sizeof(d)));
+	t->headline = "which allocators take and return carriers, and how empty they are";
+	t->hist_title = "bytes";
+	t->hist_of = "carriers created by size";
+}
+
+static void sum_gc(const struct model *m, struct table *t)
+{
+	uint64_t minor = 0, major = 0, pause = 0, max = 0, released = 0;
+	int64_t reclaimed = 0;
+	const struct gc_row *r;
+	char a[32], b[32], c[32];
+	size_t i;
+
+	for (i = 0; i < m->gc.n; i++) {
+		r = &m->gc.v[i];
+		minor += r->minor;
+		major += r->major;
+		pause += r->pause_total_ns;
+		if (r->pause_max_ns > max)
+			max = r->pause_max_ns;
+		reclaimed += r->reclaimed_words;
+		released += r->released_bytes;
+		hist_add(&t->hist, &r->pauses);
+	}
+	total_u(t, "minor", minor);
+	total_u(t, "major", major);
+	total_u(t, "pause_total_ns", pause);
+	total_u(t, "pause_max_ns", max);
+	t->totals[t->ntotals++] =
+		(struct total){ "reclaimed_words", { .kind = VAL_I64, .i = reclaimed } };
+	total_u(t, "binary_released_bytes", released);
+	snprintf(t->verdict, sizeof(t->verdict),
+		 "%llu minor and %llu major collections took %s, the longest %s; reclaimed %s",
+		 (unsigned long long)minor, (unsigned long long)major, fmt_ns(pause, a, sizeof(a)),
+		 fmt_ns(max, b, sizeof(b)), fmt_bytes(8.0 * reclaimed, c, sizeof(c)));
+	t->headline = "who collects garbage, and for how long";
+	t->hist_title = "nsecs";
+	t->hist_of = "collections by duration";
+}
+
+void report_table(const struct model *m, unsigned int section, const char *sort, size_t limit,
+		  struct table *t)
+{
+	const struct column *by, *then = NULL;
+	const void *rows = NULL;
+	size_t size = 0, n = 0;
+
+	memset(t, 0, sizeof(*t));
+	t->cols = report_columns(section, &t->ncols);
+	switch (section) {
+	case WANT_ALLOC:
+		t->name = "alloc";
+		rows = m->alloc.v, n = m->alloc.n, size = sizeof(*m->alloc.v);
+		sum_alloc(m, t);
+		then = find_column(t->cols, t->ncols, "free_bytes");
+		break;
+	case WANT_BIN:
+		t->name = "bin";
+		rows = m->bin.v, n = m->bin.n, size = sizeof(*m->bin.v);
+		sum_bin(m, t);
+		then = find_column(t->cols, t->ncols, "created_bytes");
+		break;
+	case WANT_CARRIER:
+		t->name = "carrier";
+		rows = m->carrier.v, n = m->carrier.n, size = sizeof(*m->carrier.v);
+		sum_carrier(m, t);
+		then = find_column(t->cols, t->ncols, "created_bytes");
+		break;
+	case WANT_GC:
+		t->name = "gc";
+		rows = m->gc.v, n = m->gc.n, size = sizeof(*m->gc.v);
+		sum_gc(m, t);
+		break;
+	}
+	by = find_column(t->cols, t->ncols, sort);
+	if (!by)
+		by = find_column(t->cols, t->ncols, report_default_sort(section));
+	sort_rows(t, rows, size, n, by, then);
+	if (limit && t->nrows > limit)
+		t->nrows = limit;
+}
+
+void report_plain(struct table *t, const char *name, const struct column *cols, size_t ncols,
+		  const void *rows, size_t row_size, size_t nrows)
+{
+	size_t i;
+
+	memset(t, 0, sizeof(*t));
+	t->name = name;
+	t->cols = cols;
+	t->ncols = ncols;
+	t->rows = xcalloc(nrows, sizeof(*t->rows));
+	for (i = 0; i < nrows; i++)
+		t->rows[i] = (const char *)rows + i * row_size;
+	t->nrows = t->nrows_all = nrows;
+}
+
+void report_table_free(struct table *t)
+{
+	free(t->rows);
+	t->rows = NULL;
+}

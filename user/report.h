@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a report consists of, whatever its form: a head about target and run, and tables of rows
+ * with columns.  One column table per section feeds text headers, JSON keys and `--sort help`.
+ * out_text.c and out_json.c render it; neither knows how anything was found.
+ */
+#ifndef EBEAM_REPORT_H
+#define EBEAM_REPORT_H
+
+#include "guard.h"
+#include "model.h"
+#include "vm.h"
+
+enum value_kind { VAL_NONE, VAL_U64, VAL_I64, VAL_DOUBLE, VAL_TEXT, VAL_BOOL, VAL_HIST, VAL_BY };
+
+struct value {
+	enum value_kind kind; /* VAL_NONE: cannot be had: null in JSON, - in text */
+	union {
+		uint64_t u;
+		int64_t i;
+		double d;
+		const char *text;
+		bool b;
+		const struct hist *hist;
+		const struct carrier_row *by;
+	};
+};
+
+enum unit { UNIT_NONE, UNIT_BYTES, UNIT_NS, UNIT_WORDS };
+
+enum {
+	COL_TEXT = 1,	 /* shown in text, space permitting */
+	COL_SHRINK = 2,	 /* may be cut to make a line fit */
+	COL_EST = 4,	 /* only where something was not watched all the time */
+	COL_DROP = 8,	 /* first to go where the terminal is narrow */
+	COL_LOW_BAD = 16, /* sorts ascending: names */
+	COL_WRAP = 32,	  /* the last column: goes on in the next line */
+};
+
+struct column {
+	const char *key;
+	const char *title;
+	enum unit unit;
+	unsigned int flags;
+	const char *help;
+	void (*get)(const void *row, struct value *v);
+};
+
+struct total {
+	const char *key;
+	struct value value;
+};
+
+#define TABLE_TOTALS 16
+
+struct table {
+	const char *name;     /* the section: "bin" */
+	const char *headline; /* what the rows answer */
+	const struct column *cols;
+	size_t ncols;
+	const void **rows; /* sorted, cut to the limit */
+	size_t nrows, nrows_all;
+	struct total totals[TABLE_TOTALS];
+	size_t ntotals;
+	char verdict[200];  /* one line of text: the totals, in words */
+	struct hist hist; /* over all rows */
+	const char *hist_title; /* unit as the BCC tools print it */
+	const char *hist_of;
+};
+
+struct run_info {
+	const char *command;
+	uint64_t duration_ns;
+	bool have_coverage;
+	double coverage[EB_NGROUPS]; /* < 0: not among the sites of this command */
+	double needs_percent[EB_NGROUPS];
+	double max_overhead; /* percent */
+	bool exact;
+	uint64_t faults, skipped, lost;
+	double reader_cpu_ms;
+	uint64_t bytes_read;
+	bool traced;
+	uint64_t probe_hits;
+	double probe_ns_per_hit, overhead_percent;
+	const char **notes;
+	size_t nnotes;
+};
+
+struct report {
+	const struct vm *vm; /* NULL: no single target */
+	struct run_info run;
+	struct table *tables;
+	size_t ntables;
+	bool sections; /* JSON: tables under `sections`, else one table's rows under `rows` */
+};
+
+/* The sections of a trace, by WANT_* bit (probe.h). */
+const struct column *report_columns(unsigned int section, size_t *n);
+const char *report_default_sort(unsigned int section);
+
+/**
+ * report_table() - make a section's table from a model
+ * @sort:  key, or NULL for the section's own; unknown keys fall back to it
+ * @limit: rows kept, 0 for all
+ */
+void report_table(const struct model *m, unsigned int section, const char *sort, size_t limit,
+		  struct table *t);
+/* A table of rows of the caller's, in the given order. */
+void report_plain(struct table *t, const char *name, const struct column *cols, size_t ncols,
+		  const void *rows, size_t row_size, size_t nrows);
+void report_table_free(struct table *t);
+
+/* Render to stdout; -1 when it cannot be written (errno). */
+int out_text(const struct report *r);
+int out_json(const struct report *r);
+/* The error document of --json. */
+void out_json_error(const struct failure *f);
+
+#endif

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "snap_proc.h"
+#include "term.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TABLE_CHUNK 65536  /* slots per read */
+#define ID_BATCH 1024	   /* ids per batch of reads */
+#define PROC_BYTES_MAX 1024
+#define FRAGS_MAX 100000
+#define DICT_MAX (1 << 20)
+
+/* Process.state, the same positions in all releases (erl_process.h) */
+#define PSFLG_FREE (1u << 10)
+#define PSFLG_EXITING (1u << 11)
+#define PSFLG_RUNNING (1u << 15)
+#define PSFLG_GC (1u << 17)
+#define PSFLG_RUNNING_SYS (1u << 21)
+#define PSFLG_DIRTY_RUNNING (1u << 29)
+#define PSFLG_DIRTY_RUNNING_SYS (1u << 30)
+#define PSFLG_MOVING                                                                               \
+	(PSFLG_FREE | PSFLG_EXITING | PSFLG_RUNNING | PSFLG_GC | PSFLG_RUNNING_SYS |               \
+	 PSFLG_DIRTY_RUNNING | PSFLG_DIRTY_RUNNING_SYS)
+
+int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
+{
+	struct read_req req[ID_BATCH];
+	uint64_t *slots;
+	size_t at, i, n, cap = 0, from, k;
+
+	memset(ids, 0, sizeof(*ids));
+	slots = xcalloc(TABLE_CHUNK, sizeof(*slots));
+	for (at = 0; at < vm->proc_max; at += n) {
+		n = vm->proc_max - at < TABLE_CHUNK ? vm->proc_max - at : TABLE_CHUNK;
+		if (!reader_copy(&vm->rd, vm->tab + 8 * at, slots, 8 * n)) {
+			free(slots);
+			snap_proc_ids_free(ids);
+			return -1;
+		}
+		for (i = 0; i < n; i++) {
+			if (!slots[i])
+				continue;
+			ids->used++;
+			if (slots[i] == vm->invalid_element)
+				continue;
+			if (ids->n == cap) {
+				cap = cap ? 2 * cap : 1024;
+				ids->v = xrealloc(ids->v, cap * sizeof(*ids->v));
+			}
+			ids->v[ids->n++] = (struct proc_id){ slots[i], 0, at + i };
+		}
+	}
+	free(slots);
+	for (from = 0; from < ids->n; from += k) {
+		k = ids->n - from < ID_BATCH ? ids->n - from : ID_BATCH;
+		for (i = 0; i < k; i++)
+			req[i] = (struct read_req){ ids->v[from + i].addr + vm->lay->f.proc_id,
+						    &ids->v[from + i].id, 8, false };
+		reader_batch(&vm->rd, req, k);
+		for (i = 0; i < k; i++)
+			if (!req[i].ok)
+				ids->v[from + i].id = 0;
+	}
+	return 0;
+}
+
+void snap_proc_ids_free(struct proc_ids *ids)
+{
+	free(ids->v);
+	memset(ids, 0, sizeof(*ids));
+}
+
+static uint64_t word(const unsigned char *raw, unsigned int off)
+{
+	uint64_t v;
+
+	memcpy(&v, raw + off, sizeof(v));
+	return v;
+}
+
+static void decode(const struct layout_fields *f, const unsigned char *raw, struct proc_image *p)
+{
+	p->id = word(raw, f->proc_id);
+	p->group_leader = word(raw, f->proc_group_leader);
+	p->reg = word(raw, f->proc_reg);
+	p->heap = word(raw, f->proc_heap);
+	p->htop = word(raw, f->proc_htop);
+	p->stop = word(raw, f->proc_stop);
+	p->hend = word(raw, f->proc_hend);
+	p->heap_sz = word(raw, f->proc_heap_sz);
+	p->abandoned_heap = word(raw, f->proc_abandoned_heap);
+	p->high_water = word(raw, f->proc_high_water);
+	p->old_heap = word(raw, f->proc_old_heap);
+	p->old_htop = word(raw, f->proc_old_htop);
+	p->old_hend = word(raw, f->proc_old_hend);
+	p->mbuf = word(raw, f->proc_mbuf);
+	p->mbuf_sz = word(raw, f->proc_mbuf_sz);
+	p->off_heap_first = word(raw, f->proc_off_heap_first);
+	p->off_heap_overhead = word(raw, f->proc_off_heap_overhead);
+	p->wrt_bins = f->proc_wrt_bins == LAYOUT_ABSENT ? 0 : word(raw, f->proc_wrt_bins);
+	p->dictionary = word(raw, f->proc_dictionary);
+	memcpy(p->initial, raw + f->proc_initial, sizeof(p->initial));
+	p->reds = word(raw, f->proc_reds);
+	memcpy(&p->flags, raw + f->proc_flags, sizeof(p->flags));
+	memcpy(&p->state, raw + f->proc_state, sizeof(p->state));
+	memcpy(&p->gen_gcs, raw + f->proc_gen_gcs, sizeof(p->gen_gcs));
+	memcpy(&p->max_gen_gcs, raw + f->proc_max_gen_gcs, sizeof(p->max_gen_gcs));
+	p->still = !(p->state & PSFLG_MOVING);
+}
+
+int snap_proc_image(struct vm *vm, vmaddr_t addr, struct proc_image *p)
+{
+	unsigned char raw[PROC_BYTES_MAX];
+	size_t len = vm->lay->f.proc_size;
+
+	if (len > sizeof(raw) || !reader_copy(&vm->rd, addr, raw, len))
+		return -1;
+	memset(p, 0, sizeof(*p));
+	p->addr = addr;
+	decode(&vm->lay->f, raw, p);
+	return 0;
+}
+
+int snap_proc_find(struct vm *vm, eterm_t pid, struct proc_image *p)
+{
+	uint64_t slot = term_pid_slot(vm, pid), addr;
+
+	if (slot >= vm->proc_max || !reader_u64(&vm->rd, vm->tab + 8 * slot, &addr) || !addr ||
+	    addr == vm->invalid_element || snap_proc_image(vm, addr, p) || p->id != pid ||
+	    p->state & PSFLG_FREE)
+		return -1;
+	return 0;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+void proc_names_make(struct vm *vm, eterm_t reg_name, const uint64_t initial_call[3],
+		     const uint64_t initial[3], struct proc_names *names)
+{
+	char text[2 * TERM_TEXT];
+	const char *reg = reg_name ? term_atom(vm, reg_name) : NULL;
+
+	memset(names, 0, sizeof(*names));
+	if (reg)
+		names->registered = xstrdup(reg);
+	if ((initial_call[0] && term_is_small(initial_call[2]) &&
+	     term_mfa_text(vm, initial_call[0], initial_call[1], initial_call[2] >> 4, text,
+			   sizeof(text))) ||
+	    term_mfa_text(vm, initial[0], initial[1], initial[2], text, sizeof(text)))
+		names->initial_call = xstrdup(text);
+}
+
+static bool pair_initial_call(struct vm *vm, eterm_t pair, uint64_t mfa[3])
+{
+	uint64_t t[4];
+
+	if ((pair & 3) != 2 || !reader_copy(&vm->rd, pair & ~7ULL, t, 24) || t[0] != 2 << 6 ||
+	    t[1] != vm->atom_initial_call || (t[2] & 3) != 2 ||
+	    !reader_copy(&vm->rd, t[2] & ~7ULL, t, 32) || t[0] != 3 << 6)
+		return false;
+	memcpy(mfa, t + 1, 24);
+	return true;
+}
+
+static bool find_initial_call(struct vm *vm, vmaddr_t dict, uint64_t mfa[3])
+{
+	const struct layout_fields *f = &vm->lay->f;
+	uint64_t *slots, cons[2];
+	bool found = false;
+	uint32_t size, i, k;
+
+	if (!dict || !vm->atom_initial_call ||
+	    !reader_u32(&vm->rd, dict + f->dict_array_size, &size) || !size || size > DICT_MAX)
+		return false;
+	slots = xcalloc(size, 8);
+	if (reader_copy(&vm->rd, dict + f->dict_data, slots, 8 * (size_t)size)) {
+		for (i = 0; i < size && !found; i++) {
+			found = pair_initial_call(vm, slots[i], mfa);
+			/* keys that hash alike: a list of pairs */
+			cons[1] = slots[i];
+			for (k = 0; k < 64 && !found && (cons[1] & 3) == 1; k++) {
+				if (!reader_copy(&vm->rd, cons[1] & ~7ULL, cons, sizeof(cons)))
+					break;
+				found = pair_initial_call(vm, cons[0], mfa);
+			}
+		}
+	}
+	free(slots);
+	return found;
+}
+
+void snap_proc_names(struct vm *vm, const struct proc_image *p, struct proc_names *names)
+{
+	uint64_t mfa[3] = { 0 }, reg_name = 0;
+
+	if (p->reg)
+		reader_u64(&vm->rd, p->reg + vm->lay->f.regproc_name, &reg_name);
+	find_initial_call(vm, p->dictionary, mfa);
+	proc_names_make(vm, reg_name, mfa, p->initial, names);
+}
+
+void proc_names_free(struct proc_names *names)
+{
+	free(names->registered);
+	free(names->initial_call);
+	memset(names, 0, sizeof(*names));
+}
+
+/* --- held refc binaries ----------------------------------------------------------------------- */
+
+/*
+ * Nodes of a chain lie close together on the heap, newest first.  So a node is read as part of
+ * its page, and the page kept for the next ones.
+ */
+#define PAGE 4096
+#define PAGES 64
+#define BIN_BATCH 512
+
+struct page_cache {
+	struct { vmaddr_t base; unsigned char bytes[PAGE]; } page[PAGES];
+};
+
+static bool cached_copy(struct vm *vm, struct page_cache *pc, vmaddr_t addr, void *buf, size_t len)
+{
+	vmaddr_t base = addr & ~(vmaddr_t)(PAGE - 1);
+	size_t off = addr - base, k = base / PAGE % PAGES;
+
+	if (off + len > PAGE)
+		return reader_copy(&vm->rd, addr, buf, len);
+	if (pc->page[k].base != base) {
+		pc->page[k].base = 0;
+		/* a heap may begin or end inside of the page: then just the node */
+		if (!reader_copy(&vm->rd, base, pc->page[k].bytes, PAGE))
+			return reader_copy(&vm->rd, addr, buf, len);
+		pc->page[k].base = base;
+	}
+	memcpy(buf, pc->page[k].bytes + off, len);
+	return true;
+}
+
+struct bin_sum {
+	uint64_t refs, bytes;
+	vmaddr_t pending[BIN_BATCH]; /* Binary addresses whose size is still to be read */
+	size_t n;
+	bool partial;
+};
+
+static void sum_flush(struct vm *vm, struct bin_sum *s)
+{
+	struct read_req req[BIN_BATCH];
+	uint64_t sizes[BIN_BATCH];
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		req[i] = (struct read_req){ s->pending[i] + vm->lay->f.bin_orig_size, &sizes[i], 8,
+					    false };
+	reader_batch(&vm->rd, req, s->n);
+	for (i = 0; i < s->n; i++) {
+		if (req[i].ok && sizes[i] < 1ULL << 47)
+			s->bytes += sizes[i];
+		else
+			s->partial = true;
+	}
+	s->n = 0;
+}
+
+static void sum_chain(struct vm *vm, struct page_cache *pc, struct held_walk *walk, vmaddr_t first,
+		      struct bin_sum *s)
+{
+	const struct release_facts *r = vm->lay->facts;
+	vmaddr_t at = first;
+	uint64_t node[4];
+
+	while (at) {
+		if (!walk->refs_budget || (at & 7) ||
+		    !cached_copy(vm, pc, at, node, r->bin_node_bytes)) {
+			s->partial = true;
+			break;
+		}
+		walk->refs_budget--;
+		if (node[0] == r->bin_header) {
+			s->refs++;
+			s->pending[s->n++] = node[vm->lay->f.oh_val / 8 & 3];
+			if (s->n == BIN_BATCH)
+				sum_flush(vm, s);
+		}
+		at = node[2];
+	}
+	sum_flush(vm, s);
+}
+
+static bool same(const struct proc_image *a, const struct proc_image *b)
+{
+	return a->id == b->id && a->state == b->state && a->heap == b->heap &&
+	       a->htop == b->htop && a->old_htop == b->old_htop && a->gen_gcs == b->gen_gcs &&
+	       a->reds == b->reds && a->off_heap_first == b->off_heap_first &&
+	       a->off_heap_overhead == b->off_heap_overhead && a->wrt_bins == b->wrt_bins &&
+	       a->mbuf == b->mbuf;
+}
+
+int snap_held_bins(struct vm *vm, const struct proc_id *who, struct held_walk *walk,
+		   struct held_bins *out, struct proc_image *image)
+{
+	static struct page_cache *pc;
+	struct bin_sum sum = { 0 }, wrt = { 0 };
+	uint64_t frag, head[2], first;
+	struct proc_image after;
+	int i;
+
+	memset(out, 0, sizeof(*out));
+	if (snap_proc_image(vm, who->addr, image) || image->id != who->id ||
+	    image->state & (PSFLG_FREE | PSFLG_EXITING))
+		return -ESRCH;
+	if (!image->off_heap_first && !image->wrt_bins && !image->mbuf)
+		return 0;
+	if (!pc)
+		pc = xcalloc(1, sizeof(*pc));
+	for (i = 0; i < PAGES; i++)
+		pc->page[i].base = 0;
+	sum_chain(vm, pc, walk, image->off_heap_first, &sum);
+	sum_chain(vm, pc, walk, image->wrt_bins, &wrt);
+	for (frag = image->mbuf, i = 0; frag; frag = head[0], i++) {
+		if (i == FRAGS_MAX ||
+		    !reader_u64(&vm->rd, frag + vm->lay->f.frag_next, &head[0]) ||
+		    !reader_u64(&vm->rd, frag + vm->lay->f.frag_off_heap_first, &first)) {
+			sum.partial = true;
+			break;
+		}
+		sum_chain(vm, pc, walk, first, &sum);
+	}
+	if (snap_proc_image(vm, who->addr, &after) || after.id != who->id)
+		return -ESRCH;
+	if (!same(image, &after) || !image->still)
+		return -EAGAIN;
+	out->refs = sum.refs + (vm->lay->facts->list_has_wrt_bins ? wrt.refs : 0);
+	out->bytes = sum.bytes + (vm->lay->facts->list_has_wrt_bins ? wrt.bytes : 0);
+	out->writable_refs = wrt.refs;
+	out->writable_bytes = wrt.bytes;
+	out->partial = sum.partial || wrt.partial;
+	return 0;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Processes, read from outside: the table, the Process struct, names, and the refc binaries that
+ * a process holds.
+ *
+ * A running VM moves while it is read: a structure is copied in one read, the copy decoded, and
+ * its identity read again.  Bounded everywhere; what cannot be had is said, not guessed.
+ */
+#ifndef EBEAM_SNAP_PROC_H
+#define EBEAM_SNAP_PROC_H
+
+#include "vm.h"
+
+struct proc_id {
+	vmaddr_t addr; /* Process* */
+	eterm_t id;
+	uint64_t slot;
+};
+
+struct proc_ids {
+	struct proc_id *v;
+	size_t n;
+	unsigned int used; /* slots in use, reserved ones included: what the table counts */
+};
+
+/* All processes of the table; -1 when it cannot be read. */
+int snap_proc_ids(struct vm *vm, struct proc_ids *ids);
+void snap_proc_ids_free(struct proc_ids *ids);
+
+/* The fields of a Process that ebeam uses, from one copy of it. */
+struct proc_image {
+	vmaddr_t addr;
+	eterm_t id, group_leader;
+	uint64_t reg, heap, htop, stop, hend, heap_sz, abandoned_heap, high_water;
+	uint64_t old_heap, old_htop, old_hend, mbuf, mbuf_sz;
+	uint64_t off_heap_first, off_heap_overhead, wrt_bins;
+	uint64_t dictionary, initial[3], reds;
+	uint32_t flags, state;
+	uint16_t gen_gcs, max_gen_gcs;
+	bool still; /* neither running, nor collecting, nor exiting: htop and stop are valid */
+};
+
+/* Copies and decodes a Process; -1 when unreadable. */
+int snap_proc_image(struct vm *vm, vmaddr_t addr, struct proc_image *p);
+
+/* The Process of a pid that is alive now; -1 when it is not. */
+int snap_proc_find(struct vm *vm, eterm_t pid, struct proc_image *p);
+
+struct proc_names {
+	char *registered;   /* NULL: none */
+	char *initial_call; /* "m:f/a": '$initial_call' where proc_lib set it; NULL: unknown */
+};
+
+/*
+ * Names from raw words, as BPF or a Process has them.  @initial_call: module, function and arity
+ * (a small integer term) of '$initial_call', zeros for none.
+ */
+void proc_names_make(struct vm *vm, eterm_t reg_name, const uint64_t initial_call[3],
+		     const uint64_t initial[3], struct proc_names *names);
+/* The same of a live process. */
+void snap_proc_names(struct vm *vm, const struct proc_image *p, struct proc_names *names);
+void proc_names_free(struct proc_names *names);
+
+/* What one process holds: refc binaries on its off-heap lists. */
+struct held_bins {
+	/*
+	 * As process_info(P, binary) lists them: off_heap, from OTP 26 on also the writable ones, and
+	 * heap fragments; duplicates included.  Bytes are the binaries' own size (orig_size).
+	 */
+	uint64_t refs, bytes;
+	/* Being appended to (wrt_bins; OTP 25 keeps them out of its answer).  0 before 25. */
+	uint64_t writable_refs, writable_bytes;
+	bool partial; /* the list could not be walked to its end, or is too long */
+};
+
+struct held_walk {
+	uint64_t refs_budget; /* how many nodes may still be read; shared by all processes */
+	uint64_t faults;
+};
+
+/**
+ * snap_held_bins() - walk the off-heap lists of a process
+ *
+ * Returns 0; -EAGAIN when the process moved while it was read (retry); -ESRCH when it is gone.
+ * Oracle: process_info(P, binary).
+ */
+int snap_held_bins(struct vm *vm, const struct proc_id *who, struct held_walk *walk,
+		   struct held_bins *out, struct proc_image *image);
+
+#endif

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "watch.h"
+
+#include <string.h>
+
+/* Cost so far of each thread, by group: traps at their measured price, and the programs' time. */
+static size_t thread_costs(const struct watch *w, double (*cost)[EB_NGROUPS], uint64_t *hits)
+{
+	const volatile struct eb_thread_state *st;
+	uint64_t h;
+	size_t n, i;
+	int g;
+
+	st = probe_thread_states(w->probe, &n);
+	*hits = 0;
+	for (i = 0; i < n; i++)
+		for (g = 0; g < EB_NGROUPS; g++) {
+			h = st[i].hits[g];
+			*hits += h;
+			cost[i][g] = h * w->ns[g] + st[i].body_ns[g];
+		}
+	return n;
+}
+
+static int switch_groups(struct watch *w, const bool want[EB_NGROUPS])
+{
+	int g;
+
+	for (g = 0; g < EB_NGROUPS; g++) {
+		if (!(w->plan.groups >> g & 1) || want[g] == probe_attached(w->probe, g))
+			continue;
+		if (want[g]) {
+			if (probe_attach(w->probe, g))
+				return -1;
+		} else {
+			probe_detach(w->probe, g);
+		}
+		guard_switched(&w->guard, g, want[g], now_ns());
+		log_all("group %s %s", guard_group_name(g), want[g] ? "on" : "off");
+	}
+	return 0;
+}
+
+int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_overhead, bool exact)
+{
+	bool stepped = false, on[EB_NGROUPS];
+	size_t i;
+	int g;
+
+	memset(w, 0, sizeof(*w));
+	probe_plan(vm, want, &w->plan);
+	for (i = 0; i < w->plan.nmissing; i++)
+		log_warn("no probe on %s: %s", w->plan.missing[i].name, w->plan.missing[i].why);
+	for (i = 0; i < w->plan.n; i++)
+		if (w->plan.sites[i].site.class == SITE_STEPPED) {
+			stepped = true;
+			/* worth a word where it is hit often */
+			if (w->plan.sites[i].group != EB_GROUP_CARRIER)
+				log_warn("%s can only be single-stepped (`%s`): each hit costs "
+					 "some ten times more", w->plan.sites[i].site.name,
+					 w->plan.sites[i].site.insn);
+		}
+	probe_kernel_check(&w->kernel);
+	if (!w->kernel.err && probe_calibrate(&w->kernel, stepped, &w->cost))
+		return -1;
+	for (g = 0; g < EB_NGROUPS; g++)
+		w->ns[g] = probe_group_ns(&w->plan, g, &w->cost);
+	w->probe = probe_open(vm, &w->plan, &w->kernel, want);
+	if (!w->probe)
+		return -1;
+	guard_init(&w->guard, max_overhead, exact, w->plan.groups, now_ns());
+	for (g = 0; g < EB_NGROUPS; g++)
+		on[g] = true;
+	if (switch_groups(w, on))
+		return -1;
+	/* attaching took its time: the watch begins now, with everything on */
+	w->guard.start = w->guard.last = now_ns();
+	for (g = 0; g < EB_NGROUPS; g++)
+		w->guard.groups[g].on_since = w->guard.start;
+	return 0;
+}
+
+int watch_step(struct watch *w)
+{
+	static double cost[EB_MAX_THREADS][EB_NGROUPS];
+	bool want[EB_NGROUPS];
+	uint64_t hits;
+	size_t n;
+
+	n = thread_costs(w, cost, &hits);
+	guard_tick(&w->guard, now_ns(), n, cost, want);
+	return switch_groups(w, want);
+}
+
+uint64_t watch_tick_ns(const struct watch *w)
+{
+	return w->guard.exact ? 5 * GUARD_TICK_NS : GUARD_TICK_NS;
+}
+
+void watch_stop(struct watch *w)
+{
+	if (!w->probe || w->end)
+		return;
+	watch_step(w); /* the last hits, and the time up to now */
+	w->end = now_ns();
+	probe_detach_all(w->probe);
+}
+
+void watch_close(struct watch *w)
+{
+	probe_close(w->probe);
+	guard_free(&w->guard);
+	memset(w, 0, sizeof(*w));
+}
+
+void watch_spent(const struct watch *w, struct watch_spent *s)
+{
+	static double cost[EB_MAX_THREADS][EB_NGROUPS];
+	uint64_t until = w->end ? w->end : now_ns();
+	size_t n, i;
+	double sum;
+	int g;
+
+	memset(s, 0, sizeof(*s));
+	n = thread_costs(w, cost, &s->hits);
+	for (i = 0; i < n; i++) {
+		for (sum = g = 0; g < EB_NGROUPS; g++)
+			sum += cost[i][g];
+		s->ns += sum;
+		if (sum > s->busiest_ns)
+			s->busiest_ns = sum;
+	}
+	if (until > w->guard.start)
+		s->share = s->busiest_ns / (until - w->guard.start);
+}
+
+double watch_coverage(const struct watch *w, int group)
+{
+	if (!(w->plan.groups >> group & 1))
+		return -1;
+	return guard_coverage(&w->guard, group, w->end ? w->end : now_ns());
+}
