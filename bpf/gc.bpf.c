@@ -101,11 +101,26 @@ int eb_on_gc_enter(struct pt_regs *ctx)
 	st->gc.bytes = st->walk_bytes;
 	st->gc.truncated = st->walk_truncated;
 	st->gc.deaths = st->gc.death_bytes = 0;
+	st->gc.alloc_hits = st->hits[EB_GROUP_ALLOC];
 	st->gc.depth = 1;
 	st->gc.start_ns = bpf_ktime_get_ns();
 out:
 	leave(&w, EB_GROUP_GC, 1);
 	return 0;
+}
+
+/*
+ * A collection frees and allocates, and each of that traps where the alloc group is on: take our
+ * own time out of the pause.
+ */
+static __always_inline __u64 own_ns(struct eb_thread_state *st)
+{
+	__u64 hits = st->hits[EB_GROUP_ALLOC];
+
+	if (hits == st->gc.alloc_hits)
+		return 0;
+	return (hits - st->gc.alloc_hits) *
+	       (cfg.alloc_hit_ns + st->body_ns[EB_GROUP_ALLOC] / hits);
 }
 
 /* What the outermost call on this thread has done; st->scratch holds the Process after it. */
@@ -169,18 +184,21 @@ static __always_inline void account_gc(struct who *w, __u64 pause_ns)
 SEC("?uretprobe")
 int eb_on_gc_return(struct pt_regs *ctx)
 {
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = bpf_ktime_get_ns(), pause, own;
 	struct eb_thread_state *st;
 	struct who w;
 
 	if (!enter_thread(&w, EB_GROUP_GC, 1))
 		return 0;
 	st = w.st;
+	pause = now - st->gc.start_ns;
+	own = own_ns(st);
+	pause = pause > own ? pause - own : 0;
 	if (st->gc.epoch != epoch)
 		st->gc.depth = 0;
 	if (st->gc.depth == 1 && !read_process(st, st->gc.proc) &&
 	    field(st, cfg.proc_id) == st->gc.id)
-		account_gc(&w, now - st->gc.start_ns);
+		account_gc(&w, pause);
 	if (st->gc.depth)
 		st->gc.depth--;
 	leave(&w, EB_GROUP_GC, 1);

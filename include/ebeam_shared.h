@@ -65,7 +65,7 @@ struct eb_config {
 	__u32 want_alloc_rows;	/* the alloc section was asked for (else only binaries are counted) */
 	__u32 want_bin_rows;
 	__u32 have_bpf_loop; /* kernel 5.17; a bounded loop elsewhere, slow to verify */
-	__u32 pad;
+	__u32 alloc_hit_ns;  /* measured cost of a trap of EB_GROUP_ALLOC */
 };
 
 struct eb_thread {
@@ -89,6 +89,7 @@ struct eb_thread_state {
 		__u64 words, gen_gcs, cols, reclaimed;
 		__u64 refs, bytes;
 		__u64 deaths, death_bytes;
+		__u64 alloc_hits; /* of this thread, when it began */
 		__u64 hibernate;
 	} gc;
 	/* the carrier call under way on this thread */

@@ -29,10 +29,14 @@ main(Seconds) ->
     register(router, Router),
     [Router ! {packet, binary(8192)} || _ <- lists:seq(1, 8000)],
     [spawn(?MODULE, producer, [Router]) || _ <- lists:seq(1, 4)],
+    %% Somebody once hoped that this would keep it small.
+    {ok, _} = gen_server:start({local, grower}, ?MODULE, grower, [{spawn_opt, [{fullsweep_after, 0}]}]),
     [{ok, _} = gen_server:start({local, Name}, ?MODULE, Name, [])
-     || Name <- [grower, cache, sessions, stats]],
+     || Name <- [cache, sessions, stats]],
     [spawn(?MODULE, client, [N]) || N <- lists:seq(1, 20)],
-    register(churner, spawn(?MODULE, churner, [])),
+    %% It collects when it says so, once a round.
+    register(churner, spawn_opt(?MODULE, churner, [], [{min_heap_size, 2000000},
+                                                       {min_bin_vheap_size, 400 * ?MB div 8}])),
     ok = gen_server:call(grower, ready, 20000),
     {message_queue_len, _} = process_info(Router, message_queue_len),
     io:format("~s~n", [os:getpid()]),
@@ -73,8 +77,8 @@ churner() ->
 
 %% What stayed of the last five bursts pins the carriers they were made in.
 churn(Kept) ->
-    Few = every(50, burst(20000, [])),
-    large(60),
+    Few = every(50, burst(10000, [])),
+    large(30),
     erlang:garbage_collect(),
     pause(250),
     churn(lists:sublist([Few | Kept], 5)).

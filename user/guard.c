@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define SLOT_NS (GUARD_WINDOW_NS / GUARD_SLOTS)
+#define MEMORY_NS (2 * GUARD_BURST_NS) /* what a rate is averaged over */
+#define CALM_SHARE 0.8 /* of the budget for groups that are always on; the rest for bursts */
 
 const char *guard_group_name(int group)
 {
@@ -67,7 +69,7 @@ static void take_in(struct guard *g, uint64_t now, size_t nthreads, double (*cos
 	}
 	roll_window(g, now);
 	for (i = 0; i < EB_NGROUPS; i++)
-		g->groups[i].burst_max = 0;
+		g->groups[i].burst_max = g->groups[i].tick_max = 0;
 	for (t = 0; t < nthreads; t++) {
 		th = &g->threads[t];
 		for (i = 0; i < EB_NGROUPS; i++) {
@@ -78,6 +80,8 @@ static void take_in(struct guard *g, uint64_t now, size_t nthreads, double (*cos
 			th->window += delta;
 			if (th->burst[i] > g->groups[i].burst_max)
 				g->groups[i].burst_max = th->burst[i];
+			if (delta > g->groups[i].tick_max)
+				g->groups[i].tick_max = delta;
 		}
 		if (th->window / GUARD_WINDOW_NS > g->worst)
 			g->worst = th->window / GUARD_WINDOW_NS;
@@ -95,91 +99,113 @@ static double worst_window(const struct guard *g)
 	return w;
 }
 
-/* The rates of what stays on eat of the same budget. */
-static double rates_but(const struct guard *g, int but)
+/* How dear each group is now: over the burst at first, then over the last moments. */
+static void measure(struct guard *g, uint64_t now)
 {
-	double sum = 0;
+	uint64_t dt = now - g->last;
+	struct guard_group *gr;
+	uint64_t on_for;
 	int i;
 
-	for (i = 0; i < EB_NGROUPS; i++)
-		if (i != but && g->groups[i].on)
-			sum += g->groups[i].rate;
-	return sum;
+	for (i = 0; i < EB_NGROUPS; i++) {
+		gr = &g->groups[i];
+		if (!gr->on)
+			continue;
+		gr->watched_ns += now - (g->last > gr->on_since ? g->last : gr->on_since);
+		on_for = now - gr->on_since;
+		if (on_for < GUARD_TICK_NS / 2)
+			continue; /* too short to judge */
+		if (on_for <= MEMORY_NS || !dt)
+			gr->rate = gr->burst_max / on_for;
+		else
+			gr->rate += (gr->tick_max / dt - gr->rate) *
+				    (dt < MEMORY_NS ? (double)dt / MEMORY_NS : 1);
+	}
+	g->last = now;
+}
+
+/*
+ * The cheapest groups are watched all the time as long as they fit into the budget together;
+ * those that do not fit are hot, and share what is left of it.  Returns the share of each.
+ */
+static double find_hot(const struct guard *g, bool hot[EB_NGROUPS])
+{
+	bool placed[EB_NGROUPS] = { false };
+	int i, n, cheapest, nhot = 0;
+	double sum = 0, left;
+
+	for (n = 0; n < EB_NGROUPS; n++) {
+		cheapest = -1;
+		for (i = 0; i < EB_NGROUPS; i++)
+			if (!placed[i] &&
+			    (cheapest < 0 || g->groups[i].rate < g->groups[cheapest].rate))
+				cheapest = i;
+		placed[cheapest] = true;
+		hot[cheapest] = g->groups[cheapest].present &&
+				sum + g->groups[cheapest].rate > g->budget * CALM_SHARE;
+		if (hot[cheapest])
+			nhot++;
+		else
+			sum += g->groups[cheapest].rate;
+	}
+	left = g->budget - sum;
+	if (left < g->budget * (1 - CALM_SHARE))
+		left = g->budget * (1 - CALM_SHARE);
+	return nhot ? left / nhot : 0;
+}
+
+static void pause_group(struct guard_group *gr, uint64_t now, double share)
+{
+	uint64_t on_for = now - gr->on_since;
+
+	if (on_for > MEMORY_NS)
+		on_for = MEMORY_NS;
+	/* so long that the burst, spread over burst and pause, costs its share */
+	gr->off_until = now - on_for + (uint64_t)(gr->rate * on_for / share);
+	if (gr->off_until < now + GUARD_TICK_NS)
+		gr->off_until = now + GUARD_TICK_NS;
 }
 
 void guard_tick(struct guard *g, uint64_t now, size_t nthreads, double (*cost)[EB_NGROUPS],
 		bool want[EB_NGROUPS])
 {
-	double limit = g->budget * GUARD_WINDOW_NS, window, left, pause;
+	double limit = g->budget * GUARD_WINDOW_NS, window, share;
+	bool hot[EB_NGROUPS];
 	struct guard_group *gr;
-	uint64_t on_for;
-	int i, dearest;
-	bool over;
+	int i, dearest = -1;
 
 	take_in(g, now, nthreads, cost);
-	window = worst_window(g);
-	for (i = 0; i < EB_NGROUPS; i++) {
-		gr = &g->groups[i];
-		want[i] = gr->on;
-		if (!gr->on)
-			continue;
-		gr->watched_ns += now - (g->last > gr->on_since ? g->last : gr->on_since);
-		on_for = now - gr->on_since;
-		if (on_for >= GUARD_TICK_NS / 2)
-			gr->rate = gr->burst_max / on_for;
-	}
-	g->last = now;
+	measure(g, now);
+	for (i = 0; i < EB_NGROUPS; i++)
+		want[i] = g->groups[i].on;
 	if (g->exact)
 		return;
-
-	/* switch off the dearest as long as all together spend more than the budget allows */
-	for (;;) {
-		dearest = -1;
-		over = window > limit;
-		for (i = 0; i < EB_NGROUPS; i++) {
-			gr = &g->groups[i];
-			if (!want[i] || now - gr->on_since < GUARD_TICK_NS / 2)
-				continue;
-			/* the next tick would come after the burst's end */
-			if (!over && now - gr->on_since + GUARD_TICK_NS <= GUARD_BURST_NS)
-				continue;
-			if (dearest < 0 || gr->rate > g->groups[dearest].rate)
-				dearest = i;
-		}
-		if (dearest < 0)
-			break;
-		gr = &g->groups[dearest];
-		left = 0;
-		for (i = 0; i < EB_NGROUPS; i++)
-			if (want[i])
-				left += g->groups[i].rate;
-		if (left <= g->budget && !over)
-			break;
-		want[dearest] = false;
-		/* the pause that makes up for the burst, given what the others cost meanwhile */
-		left = 0;
-		for (i = 0; i < EB_NGROUPS; i++)
-			if (want[i])
-				left += g->groups[i].rate;
-		left = g->budget - left;
-		pause = left > g->budget / 20 ? gr->burst_max / left : gr->burst_max / g->budget * 20;
-		gr->off_until = gr->on_since + (uint64_t)pause;
-		if (gr->off_until < now)
-			gr->off_until = now;
-		over = false;
-		window = 0;
-	}
-
-	/* switch on what has waited long enough, if a burst like the last one still fits */
 	window = worst_window(g);
+	share = find_hot(g, hot);
 	for (i = 0; i < EB_NGROUPS; i++) {
 		gr = &g->groups[i];
-		if (!gr->present || gr->on || now < gr->off_until)
+		if (!gr->present)
 			continue;
-		if (rates_but(g, i) >= g->budget ||
-		    window + gr->rate * GUARD_BURST_NS > limit)
-			continue;
-		want[i] = true;
+		if (!gr->on) {
+			/* a burst like the last one must still fit */
+			want[i] = now >= gr->off_until &&
+				  window + gr->rate * GUARD_BURST_NS <= limit;
+		} else if (hot[i] && now - gr->on_since + GUARD_TICK_NS > GUARD_BURST_NS) {
+			/* the next tick would come after the burst's end */
+			want[i] = false;
+			pause_group(gr, now, share);
+		}
+	}
+	if (window <= limit)
+		return;
+	/* past the budget all the same: the dearest goes, unless it costs next to nothing */
+	for (i = 0; i < EB_NGROUPS; i++)
+		if (want[i] && g->groups[i].on && g->groups[i].rate > g->budget / 10 &&
+		    (dearest < 0 || g->groups[i].rate > g->groups[dearest].rate))
+			dearest = i;
+	if (dearest >= 0) {
+		want[dearest] = false;
+		pause_group(&g->groups[dearest], now, share > 0 ? share : g->budget);
 	}
 }
 

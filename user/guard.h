@@ -29,6 +29,7 @@ struct guard_group {
 	bool present, on;
 	uint64_t on_since, off_until;
 	double burst_max;    /* ns that the dearest thread spent in the burst under way */
+	double tick_max;     /* the same since the last tick */
 	double rate;	     /* share of a thread's time while on, as last measured */
 	uint64_t watched_ns; /* time on, up to the last tick */
 	unsigned int bursts; /* times it was switched off */

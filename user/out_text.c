@@ -52,11 +52,32 @@ static void fmt_count(double n, char *buf, size_t size)
 		snprintf(buf, size, "%.1fG", n / 1e9);
 }
 
-static void cell(const struct column *c, const void *row, char *buf, size_t size)
+/* The column that has a number scaled up, of a column that was not watched all the time. */
+static const struct column *estimate_of(const struct table *t, const struct column *c)
 {
+	size_t i, len = strlen(c->key);
+
+	for (i = 0; i < t->ncols; i++)
+		if (t->cols[i].flags & COL_EST && !strncmp(t->cols[i].key, c->key, len) &&
+		    !strcmp(t->cols[i].key + len, "_est"))
+			return &t->cols[i];
+	return NULL;
+}
+
+static void cell(const struct table *t, const struct column *c, const void *row, char *buf,
+		 size_t size)
+{
+	const struct column *est = estimate_of(t, c);
 	struct value v = { 0 };
 	double n;
 
+	if (est)
+		est->get(row, &v);
+	if (v.kind == VAL_DOUBLE) {
+		*buf++ = '~';
+		fmt_count(v.d, buf, size - 1);
+		return;
+	}
 	c->get(row, &v);
 	switch (v.kind) {
 	case VAL_TEXT:
@@ -152,7 +173,7 @@ static void print_rows(const struct table *t)
 		show[i] = t->cols[i].flags & COL_TEXT;
 		w[i] = strlen(t->cols[i].title);
 		for (k = 0; show[i] && k < t->nrows; k++) {
-			cell(&t->cols[i], t->rows[k], buf, sizeof(buf));
+			cell(t, &t->cols[i], t->rows[k], buf, sizeof(buf));
 			if (text_width(buf) > w[i])
 				w[i] = text_width(buf);
 		}
@@ -176,7 +197,7 @@ static void print_rows(const struct table *t)
 			if (!show[i])
 				continue;
 			if (k)
-				cell(&t->cols[i], t->rows[k - 1], buf, sizeof(buf));
+				cell(t, &t->cols[i], t->rows[k - 1], buf, sizeof(buf));
 			else
 				snprintf(buf, sizeof(buf), "%s", t->cols[i].title);
 			if (i == last && t->cols[i].flags & COL_WRAP)

@@ -613,7 +613,8 @@ static int fill_threads(struct probe *p)
 }
 
 struct probe *probe_open(struct vm *vm, const struct probe_plan *plan,
-			 const struct probe_kernel *k, unsigned int want)
+			 const struct probe_kernel *k, const struct probe_cost *cost,
+			 unsigned int want)
 {
 	struct probe *p = xcalloc(1, sizeof(*p));
 	bool used[PROG_N] = { false };
@@ -637,6 +638,7 @@ struct probe *probe_open(struct vm *vm, const struct probe_plan *plan,
 	}
 	if (fill_config(vm, want, (struct eb_config *)&p->skel->rodata->cfg))
 		goto fail;
+	p->skel->rodata->cfg.alloc_hit_ns = probe_group_ns(plan, EB_GROUP_ALLOC, cost);
 	for (i = 0; i < plan->n; i++)
 		used[plan->sites[i].prog] = true;
 	for (i = 0; i < PROG_N; i++) {

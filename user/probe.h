@@ -65,7 +65,8 @@ int probe_calibrate(const struct probe_kernel *k, bool stepped, struct probe_cos
  * Fails with what the kernel, or the lack of a capability, forbids.
  */
 struct probe *probe_open(struct vm *vm, const struct probe_plan *plan,
-			 const struct probe_kernel *k, unsigned int want);
+			 const struct probe_kernel *k, const struct probe_cost *cost,
+			 unsigned int want);
 int probe_attach(struct probe *p, enum eb_group group);
 /*
  * Starts to take a group's breakpoints out, without waiting: the kernel needs a grace period for

@@ -291,13 +291,17 @@ static void sum_chain(struct vm *vm, struct page_cache *pc, struct held_walk *wa
 	sum_flush(vm, s);
 }
 
+/*
+ * Did the chains hold still between two looks?  A collection moves them; all else only prepends
+ * nodes to off_heap, which leaves what was walked a true answer of a moment ago.  So a process
+ * that runs need not stop for us, as long as it does not collect.
+ */
 static bool same(const struct proc_image *a, const struct proc_image *b)
 {
-	return a->id == b->id && a->state == b->state && a->heap == b->heap &&
-	       a->htop == b->htop && a->old_htop == b->old_htop && a->gen_gcs == b->gen_gcs &&
-	       a->reds == b->reds && a->off_heap_first == b->off_heap_first &&
-	       a->off_heap_overhead == b->off_heap_overhead && a->wrt_bins == b->wrt_bins &&
-	       a->mbuf == b->mbuf;
+	return a->id == b->id && !((a->state | b->state) & (PSFLG_GC | PSFLG_EXITING | PSFLG_FREE)) &&
+	       a->heap == b->heap && a->old_heap == b->old_heap && a->old_htop == b->old_htop &&
+	       a->gen_gcs == b->gen_gcs && a->wrt_bins == b->wrt_bins && a->mbuf == b->mbuf &&
+	       b->off_heap_overhead >= a->off_heap_overhead;
 }
 
 int snap_held_bins(struct vm *vm, const struct proc_id *who, struct held_walk *walk,
@@ -332,7 +336,7 @@ int snap_held_bins(struct vm *vm, const struct proc_id *who, struct held_walk *w
 	}
 	if (snap_proc_image(vm, who->addr, &after) || after.id != who->id)
 		return -ESRCH;
-	if (!same(image, &after) || !image->still)
+	if (!same(image, &after))
 		return -EAGAIN;
 	out->refs = sum.refs + (vm->lay->facts->list_has_wrt_bins ? wrt.refs : 0);
 	out->bytes = sum.bytes + (vm->lay->facts->list_has_wrt_bins ? wrt.bytes : 0);

@@ -65,7 +65,7 @@ int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_ove
 		return -1;
 	for (g = 0; g < EB_NGROUPS; g++)
 		w->ns[g] = probe_group_ns(&w->plan, g, &w->cost);
-	w->probe = probe_open(vm, &w->plan, &w->kernel, want);
+	w->probe = probe_open(vm, &w->plan, &w->kernel, &w->cost, want);
 	if (!w->probe)
 		return -1;
 	guard_init(&w->guard, max_overhead, exact, w->plan.groups, now_ns());
