@@ -166,17 +166,22 @@ static size_t line_width(const size_t *w, const bool *show, size_t n)
 static void print_rows(const struct table *t)
 {
 	size_t width = term_width(), w[64] = { 0 }, total, i, k, cut, last = 0;
-	bool show[64] = { false };
+	bool show[64] = { false }, empty;
 	char buf[CELL];
 
 	for (i = 0; i < t->ncols && i < ARRAY_SIZE(w); i++) {
 		show[i] = t->cols[i].flags & COL_TEXT;
 		w[i] = strlen(t->cols[i].title);
+		empty = true;
 		for (k = 0; show[i] && k < t->nrows; k++) {
 			cell(t, &t->cols[i], t->rows[k], buf, sizeof(buf));
+			empty = empty && !strcmp(buf, "-");
 			if (text_width(buf) > w[i])
 				w[i] = text_width(buf);
 		}
+		/* rows summed over all processes have no pid */
+		if (empty && t->cols[i].flags & COL_LOW_BAD)
+			show[i] = false;
 	}
 	/* cut names first, then leave columns out from the right */
 	for (i = 0; i < t->ncols; i++) {

@@ -80,15 +80,20 @@ int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_ove
 	return 0;
 }
 
-int watch_step(struct watch *w)
+static void tell_guard(struct watch *w, bool want[EB_NGROUPS])
 {
 	static double cost[EB_MAX_THREADS][EB_NGROUPS];
-	bool want[EB_NGROUPS];
 	uint64_t hits;
-	size_t n;
+	size_t n = thread_costs(w, cost, &hits);
 
-	n = thread_costs(w, cost, &hits);
 	guard_tick(&w->guard, now_ns(), n, cost, want);
+}
+
+int watch_step(struct watch *w)
+{
+	bool want[EB_NGROUPS];
+
+	tell_guard(w, want);
 	return switch_groups(w, want);
 }
 
@@ -99,11 +104,13 @@ uint64_t watch_tick_ns(const struct watch *w)
 
 void watch_stop(struct watch *w)
 {
+	bool want[EB_NGROUPS];
+
 	if (!w->probe || w->end)
 		return;
-	watch_step(w); /* the last hits, and the time up to now */
-	w->end = now_ns();
 	probe_detach_all(w->probe);
+	tell_guard(w, want); /* the last hits, and the time up to now */
+	w->end = now_ns();
 }
 
 void watch_close(struct watch *w)
