@@ -62,7 +62,7 @@ int eb_on_carrier_enter(struct pt_regs *ctx)
 		}
 		goto out;
 	}
-	st->carrier.epoch = epoch;
+	st->carrier.epoch = epochs[EB_GROUP_CARRIER];
 	st->carrier.allctr = allctr;
 	st->carrier.source = source;
 	st->carrier.what = cookie & 3;
@@ -97,7 +97,7 @@ int eb_on_carrier_return(struct pt_regs *ctx)
 	allctr = st->carrier.allctr;
 	st->carrier.allctr = 0;
 	/* no entry seen, or the call failed: the VM tries another way, or reports out of memory */
-	if (!allctr || st->carrier.epoch != epoch || !PT_REGS_RC(ctx))
+	if (!allctr || st->carrier.epoch != epochs[EB_GROUP_CARRIER] || !PT_REGS_RC(ctx))
 		goto out;
 	size = read_u64(st->carrier.size_ptr);
 	c = carrier_row(allctr, 0, st->carrier.kind, st->carrier.source);

@@ -5,7 +5,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile struct eb_config cfg = {};
-__u32 epoch = 0;
+__u32 epochs[EB_NGROUPS] = {};
 __u32 stopped = 0;
 __u64 lost_rows = 0;	 /* a row could not be made: map full */
 __u64 lost_threads = 0;	 /* hits of threads beyond EB_MAX_THREADS */

@@ -16,8 +16,8 @@
 
 
 extern const volatile struct eb_config cfg;
-/* A new epoch voids what threads remember of calls whose return was not watched. */
-extern __u32 epoch;
+/* Per group: a new epoch voids what threads remember of calls whose return was not watched. */
+extern __u32 epochs[EB_NGROUPS];
 /* Set at the end: what still traps while links are closing is not counted. */
 extern __u32 stopped;
 extern __u64 lost_rows, lost_threads, extra_threads;

@@ -76,14 +76,14 @@ int eb_on_gc_enter(struct pt_regs *ctx)
 	if (!enter_thread(&w, EB_GROUP_GC, 1))
 		return 0;
 	st = w.st;
-	if (st->gc.depth && st->gc.epoch == epoch) {
+	if (st->gc.depth && st->gc.epoch == epochs[EB_GROUP_GC]) {
 		st->gc.depth++;
 		goto out;
 	}
 	st->gc.depth = 0;
 	if (read_process(st, proc))
 		goto out;
-	st->gc.epoch = epoch;
+	st->gc.epoch = epochs[EB_GROUP_GC];
 	st->gc.proc = proc;
 	st->gc.id = field(st, cfg.proc_id);
 	st->gc.flags = field32(st, cfg.proc_flags);
@@ -194,7 +194,7 @@ int eb_on_gc_return(struct pt_regs *ctx)
 	pause = now - st->gc.start_ns;
 	own = own_ns(st);
 	pause = pause > own ? pause - own : 0;
-	if (st->gc.epoch != epoch)
+	if (st->gc.epoch != epochs[EB_GROUP_GC])
 		st->gc.depth = 0;
 	if (st->gc.depth == 1 && !read_process(st, st->gc.proc) &&
 	    field(st, cfg.proc_id) == st->gc.id)

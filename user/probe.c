@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -317,9 +318,10 @@ static struct bpf_link *perf_link(const struct bpf_program *prog, pid_t pid, con
 
 void probe_kernel_check(struct probe_kernel *k)
 {
+	int fd, link, major, minor;
 	char path[64];
 	uint64_t off, cookie = 0;
-	int fd, link;
+	struct utsname u;
 
 	memset(k, 0, sizeof(*k));
 	fd = load_empty(false);
@@ -338,6 +340,13 @@ void probe_kernel_check(struct probe_kernel *k)
 	if (link >= 0) {
 		k->multi = true;
 		close_in_background(link);
+		/*
+		 * Until 6.12 (46ba0e49b642) the filter by pid compared threads: only the main
+		 * thread's hits came through.  There, other VMs that run the same file trap, too.
+		 */
+		uname(&u);
+		if (sscanf(u.release, "%d.%d", &major, &minor) == 2)
+			k->multi_pid = major > 6 || (major == 6 && minor >= 12);
 	}
 	close(fd);
 }
@@ -462,6 +471,7 @@ struct probe {
 	struct vm *vm;
 	const struct probe_plan *plan;
 	bool multi;
+	pid_t filter_pid; /* for multi links; 0: all processes, filtered in BPF */
 	int multi_fds[PROG_N];			 /* one link per program, or -1 */
 	struct bpf_link *links[PROBE_MAX_SITES]; /* one per site, where multi is not there */
 	bool attached[EB_NGROUPS];
@@ -626,6 +636,7 @@ struct probe *probe_open(struct vm *vm, const struct probe_plan *plan,
 	p->vm = vm;
 	p->plan = plan;
 	p->multi = k->multi;
+	p->filter_pid = k->multi_pid ? vm->target.pid : 0;
 	libbpf_set_print(libbpf_log);
 	if (k->err) {
 		bpf_refused(k->err, "load a BPF program");
@@ -687,7 +698,7 @@ static int attach_multi(struct probe *p, enum probe_prog prog)
 	if (!n)
 		return 0;
 	fd = multi_link(bpf_program__fd(skel_prog(p, prog)), p->vm->target.exe_path, offsets,
-			cookies, n, prog_is_return(prog), p->vm->target.pid);
+			cookies, n, prog_is_return(prog), p->filter_pid);
 	if (fd < 0)
 		return fd;
 	p->multi_fds[prog] = fd;
@@ -772,7 +783,7 @@ int probe_attach(struct probe *p, enum eb_group group)
 	finish_closing(p, 1u << group);
 	p->attached[group] = true;
 	/* calls under way, whose entry was not seen, must not meet older memory of theirs */
-	p->skel->bss->epoch++;
+	p->skel->bss->epochs[group]++;
 	if (p->multi)
 		for (i = 0; i < PROG_N && !err; i++) {
 			if (prog_group[i] == group)

@@ -52,6 +52,7 @@ void probe_plan(struct vm *vm, unsigned int want, struct probe_plan *plan);
 /* Kernel features as they matter here. */
 struct probe_kernel {
 	bool multi;	   /* uprobe_multi links work */
+	bool multi_pid;	   /* and their filter by process does */
 	int err;	   /* errno of loading the smallest program; 0 when that works */
 };
 void probe_kernel_check(struct probe_kernel *k);

@@ -5,7 +5,7 @@
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
+#include <time.h>
 
 /* What a build without these symbols is: OTP 29 and later hide all of ERTS's. */
 static const char *const needed[] = {
@@ -314,12 +314,18 @@ static eterm_t find_initial_call_key(struct vm *vm)
 	return 0;
 }
 
-static int vm_load(struct vm *vm, unsigned int flags)
+static void forget(struct vm *vm)
 {
-	int err;
+	term_atoms_free(vm);
+	free(vm->scheds);
+	free(vm->insts);
+	vm->scheds = NULL;
+	vm->insts = NULL;
+	vm->nscheds = vm->nnormal = vm->ninsts = vm->nchecks = vm->npassed = 0;
+}
 
-	if (choose_layout(vm))
-		return -1;
+static int load_and_prove(struct vm *vm)
+{
 	read_process_table(vm);
 	add_schedulers(vm, "erts_aligned_scheduler_data", "erts_no_schedulers", SCHED_NORMAL);
 	add_schedulers(vm, "erts_aligned_dirty_cpu_scheduler_data",
@@ -328,7 +334,30 @@ static int vm_load(struct vm *vm, unsigned int flags)
 		       "erts_no_dirty_io_schedulers", SCHED_DIRTY_IO);
 	read_types(vm);
 	read_allocators(vm);
-	err = prove_layout(vm);
+	return prove_layout(vm);
+}
+
+/* A VM that has just been started fills its tables still: give it a moment. */
+#define YOUNG_S 10
+#define YOUNG_TRIES 20
+#define YOUNG_PAUSE_NS 100000000
+
+static int vm_load(struct vm *vm, unsigned int flags)
+{
+	struct timespec pause = { 0, YOUNG_PAUSE_NS };
+	int err, try;
+
+	if (choose_layout(vm))
+		return -1;
+	for (try = 0;; try++) {
+		err = load_and_prove(vm);
+		if (!err || vm->rd.lost || !vm->target.pid || try == YOUNG_TRIES ||
+		    target_uptime_s(&vm->target) > YOUNG_S)
+			break;
+		failure_clear();
+		forget(vm);
+		nanosleep(&pause, NULL);
+	}
 	if (vm->rd.lost)
 		return lost_target(vm);
 	if (err && !(flags & VM_KEEP_GOING))
@@ -406,9 +435,7 @@ int vm_open_recording(struct vm *vm, const char *path)
 
 void vm_close(struct vm *vm)
 {
-	term_atoms_free(vm);
-	free(vm->scheds);
-	free(vm->insts);
+	forget(vm);
 	symbols_close(&vm->sym);
 	reader_close(&vm->rd);
 	target_close(&vm->target);
