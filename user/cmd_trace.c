@@ -94,9 +94,9 @@ static void make_notes(struct session *s, const struct model *m)
 	for (i = 0; i < m->whos_cap; i++)
 		partial += m->whos[i] && m->whos[i]->partial;
 	if (partial)
-		note(s, "%u processes have off-heap lists of more than %d nodes: what they released "
-			"is counted by deaths only (released_partial)",
-		     partial, EB_CHAIN_MAX);
+		note(s, "off-heap lists of more than %d nodes: %u processes; what they released is "
+			"counted by deaths only (released_partial)",
+		     EB_CHAIN_MAX, partial);
 	if (m->skipped)
 		note(s, "%llu processes never stood still: what they hold is missing",
 		     (unsigned long long)m->skipped);
