@@ -166,14 +166,19 @@ static __always_inline void account_gc(struct who *w, __u64 pause_ns)
 			field(st, cfg.proc_mbuf_sz);
 
 	walk_process(w);
+	/* queued messages may have brought references in: never below nothing */
+	released = st->gc.refs > st->walk_refs ? st->gc.refs - st->walk_refs : 0;
+	released_bytes = st->gc.bytes > st->walk_bytes ? st->gc.bytes - st->walk_bytes : 0;
 	if (st->gc.truncated || st->walk_truncated) {
-		released = st->gc.deaths;
-		released_bytes = st->gc.death_bytes;
+		/*
+		 * A lower bound: the deaths seen meanwhile (none where frees are not watched), or
+		 * what of the walked part is certainly gone because all that is left was walked.
+		 */
+		if (st->walk_truncated || st->gc.deaths > released) {
+			released = st->gc.deaths;
+			released_bytes = st->gc.death_bytes;
+		}
 		p->flags |= EB_PROC_PARTIAL;
-	} else {
-		/* queued messages may have brought references in: never below nothing */
-		released = st->gc.refs > st->walk_refs ? st->gc.refs - st->walk_refs : 0;
-		released_bytes = st->gc.bytes > st->walk_bytes ? st->gc.bytes - st->walk_bytes : 0;
 	}
 	add(p->released, released);
 	add(p->released_bytes, released_bytes);

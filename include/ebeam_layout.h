@@ -53,6 +53,7 @@
 	L(proc_off_heap_overhead, "Process", "off_heap.overhead", MUST)                            \
 	L(proc_wrt_bins, "Process", "wrt_bins", MAY)                                               \
 	L(proc_mbuf, "Process", "mbuf", MUST)                                                      \
+	L(proc_msg_frag, "Process", "msg_frag", MUST)                                              \
 	L(proc_mbuf_sz, "Process", "mbuf_sz", MUST)                                                \
 	L(proc_state, "Process", "state.counter|state.value|state", MUST)                          \
 	/* ErtsSchedulerData, an element of the aligned arrays */                                  \

@@ -53,8 +53,10 @@ static void get_arch(const void *row, struct value *v)
 
 static void get_uptime(const void *row, struct value *v)
 {
-	v->kind = VAL_DOUBLE;
-	v->d = ((const struct list_row *)row)->uptime_s;
+	const struct list_row *r = row;
+
+	v->kind = r->uptime_s > 0 ? VAL_DOUBLE : VAL_NONE;
+	v->d = r->uptime_s;
 }
 
 static void get_rss(const void *row, struct value *v)

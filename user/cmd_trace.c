@@ -95,7 +95,7 @@ static void make_notes(struct session *s, const struct model *m)
 		partial += m->whos[i] && m->whos[i]->partial;
 	if (partial)
 		note(s, "off-heap lists of more than %d nodes: %u processes; what they released is "
-			"counted by deaths only (released_partial)",
+			"a lower bound (released_partial)",
 		     EB_CHAIN_MAX, partial);
 	if (m->skipped)
 		note(s, "%llu processes never stood still: what they hold is missing",

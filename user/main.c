@@ -117,7 +117,8 @@ static bool node_matches(const char *have, const char *want)
 	return strlen(want) == len && !strncmp(have, want, len);
 }
 
-static pid_t find_node(const struct candidate *c, int n, const char *name)
+/* @why: what kept a VM from being asked, "" if all could be. */
+static pid_t find_node(const struct candidate *c, int n, const char *name, char *why, size_t size)
 {
 	pid_t found = 0;
 	int i, hits = 0;
@@ -139,6 +140,8 @@ static pid_t find_node(const struct candidate *c, int n, const char *name)
 			}
 			vm_close(&vm);
 		}
+		if (failure_get() && !why[0])
+			snprintf(why, size, "%s", failure_get()->message);
 		failure_clear();
 	}
 	return hits == 1 ? found : 0;
@@ -147,7 +150,7 @@ static pid_t find_node(const struct candidate *c, int n, const char *name)
 pid_t pick_target(const struct options *opt)
 {
 	struct candidate *c;
-	char names[400];
+	char names[400], why[512] = "";
 	pid_t pid = 0;
 	int n;
 
@@ -159,9 +162,9 @@ pid_t pick_target(const struct options *opt)
 		fail(EXIT_USAGE, "start one, or name another with -p",
 		     "no Erlang VM (beam.smp) runs on this host");
 	} else if (opt->node) {
-		pid = find_node(c, n, opt->node);
+		pid = find_node(c, n, opt->node, why, sizeof(why));
 		if (!pid)
-			fail(EXIT_USAGE, "choose one with -p OS_PID",
+			fail(EXIT_USAGE, why[0] ? why : "choose one with -p OS_PID",
 			     "no single Erlang VM is node %s; running: %s", opt->node, names);
 	} else if (n > 1) {
 		fail(EXIT_USAGE, "choose one with -p OS_PID or -n NODE",

@@ -171,7 +171,8 @@ static void tally_off_heap(struct vm *vm, const struct proc_image *p, struct pro
 	int i;
 
 	for (i = 0; at && i < 16; i++, at = node[2]) {
-		if (p->mbuf || p->abandoned_heap ||
+		/* a chain may also run through heap fragments and received messages */
+		if (p->mbuf || p->msg_frag || p->abandoned_heap ||
 		    !reader_copy(&vm->rd, at, node, vm->lay->facts->bin_node_bytes))
 			return;
 		if (node[0] != vm->lay->facts->bin_header)

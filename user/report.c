@@ -126,7 +126,7 @@ static const struct column bin_columns[] = {
 	{ "held_partial", "", UNIT_NONE, 0, "part of its lists could not be read",
 	  bin_held_partial },
 	{ "released_partial", "", UNIT_NONE, 0,
-	  "a list was longer than the kernel walks: released counts deaths only",
+	  "a list was longer than the kernel walks: released is a lower bound",
 	  bin_released_partial },
 };
 
@@ -206,6 +206,7 @@ GET_U(gc_heap, struct gc_row, r->heap_words)
 GET_EST(gc_minor_est, struct gc_row, minor_est)
 GET_EST(gc_major_est, struct gc_row, major_est)
 GET_HIST(gc_hist, struct gc_row, pauses)
+GET(gc_released_partial, struct gc_row, VAL_BOOL, b, r->who->partial)
 
 static const struct column gc_columns[] = {
 	WHO_COLUMNS(gc),
@@ -225,6 +226,9 @@ static const struct column gc_columns[] = {
 	{ "major_est", "MAJOR~", UNIT_NONE, COL_EST, "major, scaled", gc_major_est },
 	{ "pause_histogram", "", UNIT_NS, 0, "collections by duration", gc_hist },
 	{ "exited", "", UNIT_NONE, 0, "the process died under watch", gc_exited },
+	{ "released_partial", "", UNIT_NONE, 0,
+	  "a list was longer than the kernel walks: binary_released_bytes is a lower bound",
+	  gc_released_partial },
 };
 
 /* --- tables ------------------------------------------------------------------------------------- */

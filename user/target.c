@@ -250,6 +250,7 @@ int target_open(struct target *t, pid_t pid)
 	if (pid <= 0 || stat(path, &st) || is_zombie(pid))
 		return fail(EXIT_USAGE, "`ebeam list` shows the Erlang VMs of this host",
 			    "there is no process with pid %d", pid);
+	t->start_ticks = stat_field(pid, 22);
 	len = readlink(t->exe_path, t->exe, sizeof(t->exe) - 1);
 	if (len < 0) {
 		err = errno;
@@ -266,7 +267,6 @@ int target_open(struct target *t, pid_t pid)
 	if (!is_beam_name(t->exe))
 		return fail(EXIT_USAGE, "`ebeam list` shows the Erlang VMs of this host",
 			    "pid %d is no Erlang VM: it runs %s", pid, t->exe);
-	t->start_ticks = stat_field(pid, 22);
 	t->ns_pid = ns_pid(pid);
 	snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
 	if (stat(path, &st)) {
