@@ -306,7 +306,9 @@ def replace_beam(root, edit=lambda data: data):
 class Node:
     """A running node; its stdin and stdout lead to fixture:main()."""
 
-    def __init__(self, release, *flags, root=None):
+    def __init__(self, release, *flags, root=None, wrap=()):
+        """FLAGS are the emulator's; WRAP are words put before the command, of a program that
+        forks once, such as unshare --fork."""
         self.release = release
         self.root = root or root_of(release)
         erts = os.path.dirname(os.path.dirname(beam_of(self.root)))
@@ -317,7 +319,7 @@ class Node:
         shutil.copy(os.path.join(TESTS, "nodes", "fixture.erl"), self.dir)
         self.lines = None
         self.child = start(
-            ["chroot", self.root, bindir + "/erlexec", "+S", "2:2", *flags, "-noinput",
+            [*wrap, "chroot", self.root, bindir + "/erlexec", "+S", "2:2", *flags, "-noinput",
              "-eval", '{ok, M, Code} = compile:file("%s/fixture.erl", [binary, report]), '
                       '{module, M} = code:load_binary(M, "fixture.erl", Code), '
                       'fixture:main().' % inside],
@@ -327,6 +329,8 @@ class Node:
                  "PROGNAME": "erl", "LC_ALL": "C.UTF-8"})
         # chroot and erlexec give way to the emulator: the pid stays.
         self.os_pid = self.child.pid
+        if wrap:
+            wait_for(self.find_forked, "the forked node")
         self.inside = inside
         self.lines = Lines(self.child.stdout.fileno())
         try:
@@ -334,6 +338,12 @@ class Node:
         except Failure:
             self.close()
             raise
+
+    def find_forked(self):
+        with open("/proc/%d/task/%d/children" % (self.child.pid, self.child.pid)) as f:
+            pids = f.read().split()
+        self.os_pid = int(pids[0]) if pids else 0
+        return self.os_pid
 
     def answer(self, what):
         while True:
