@@ -1,247 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "probe.h"
+#include "probe_link.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/bpf.h>
-#include <linux/perf_event.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ebeam.skel.h"
 
-/* Newer than the system's linux/bpf.h: uapi, kernel 6.6. */
-#define ATTACH_UPROBE_MULTI 48
-#define UPROBE_MULTI_RETURN 1u
-
-struct uprobe_multi_attr {
-	__u32 prog_fd, target_fd, attach_type, flags;
-	__u64 path, offsets, ref_ctr_offsets, cookies;
-	__u32 cnt, multi_flags, pid, pad;
-};
-
-static const enum eb_group prog_group[PROG_N] = {
-	[PROG_ALLOC] = EB_GROUP_ALLOC,	     [PROG_REALLOC] = EB_GROUP_ALLOC,
-	[PROG_FREE] = EB_GROUP_ALLOC,	     [PROG_GC_ENTER] = EB_GROUP_GC,
-	[PROG_GC_RETURN] = EB_GROUP_GC,	     [PROG_EXIT] = EB_GROUP_EXIT,
-	[PROG_CARRIER_ENTER] = EB_GROUP_CARRIER, [PROG_CARRIER_RETURN] = EB_GROUP_CARRIER,
-};
-
-static bool prog_is_return(enum probe_prog prog)
-{
-	return prog == PROG_GC_RETURN || prog == PROG_CARRIER_RETURN;
-}
-
-/* --- the plan: which sites --------------------------------------------------------------------- */
-
-static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog prog, vmaddr_t addr,
-		     const char *name, unsigned int args, uint64_t cookie)
-{
-	struct probe_site *s;
-	char why[128] = "it has no symbol";
-	size_t i;
-
-	/* many tables hold the same function */
-	for (i = 0; addr && i < plan->n; i++)
-		if (plan->sites[i].prog == prog &&
-		    plan->sites[i].site.link_addr == addr - vm->sym.bias)
-			return;
-	if (plan->n == PROBE_MAX_SITES)
-		return;
-	s = &plan->sites[plan->n];
-	if (!addr || site_choose(&vm->sym, addr, args, prog_is_return(prog), &s->site, why,
-				 sizeof(why))) {
-		if (plan->nmissing < ARRAY_SIZE(plan->missing)) {
-			snprintf(plan->missing[plan->nmissing].name, 64, "%s", name);
-			snprintf(plan->missing[plan->nmissing++].why, 128, "%s", why);
-		}
-		return;
-	}
-	if (s->site.name[0] == '0')
-		snprintf(s->site.name, sizeof(s->site.name), "%s", name);
-	s->site.cookie = cookie;
-	s->prog = prog;
-	s->group = prog_group[prog];
-	s->is_return = prog_is_return(prog);
-	plan->groups |= 1u << s->group;
-	plan->n++;
-}
-
-/* The allocators' entry points are read from the VM's own table: right whatever +M flags say. */
-static void plan_alloc(struct vm *vm, struct probe_plan *plan)
-{
-	const struct symbol *s;
-	unsigned int a;
-
-	for (a = 1; a < VM_MAX_ALLOCATORS; a++) {
-		s = symbols_at(&vm->sym, vm->allctrs[a].alloc);
-		if (!s || strncmp(s->name, "erts_alcu_", 10))
-			continue; /* sys_alloc, or switched off: not of alloc_util */
-		add_site(vm, plan, PROG_ALLOC, vm->allctrs[a].alloc, s->name,
-			 SITE_ARG(0) | SITE_ARG(2), 0);
-		s = symbols_at(&vm->sym, vm->allctrs[a].free);
-		if (s && !strncmp(s->name, "erts_alcu_", 10))
-			add_site(vm, plan, PROG_FREE, vm->allctrs[a].free, s->name,
-				 SITE_ARG(0) | SITE_ARG(2), 0);
-		s = symbols_at(&vm->sym, vm->allctrs[a].realloc);
-		/* fix_alloc's realloc is a stub that ends the VM: no site */
-		if (s && !strncmp(s->name, "erts_alcu_", 10))
-			add_site(vm, plan, PROG_REALLOC, vm->allctrs[a].realloc, s->name,
-				 SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
-				 strstr(s->name, "thr_pref") ? EB_REALLOC_DELEGATES :
-							       EB_REALLOC_OWN);
-	}
-}
-
-static void plan_gc(struct vm *vm, struct probe_plan *plan)
-{
-	static const struct { const char *name; uint64_t cookie; } sites[] = {
-		{ "erts_garbage_collect_nobump", EB_GC_ORDINARY },
-		{ "erts_garbage_collect", EB_GC_ORDINARY },
-		{ "erts_gc_after_bif_call_lhf", EB_GC_ORDINARY },
-		{ "erts_garbage_collect_literals", EB_GC_ORDINARY },
-		{ "erts_garbage_collect_hibernate", EB_GC_HIBERNATE },
-	};
-	vmaddr_t addr;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(sites); i++) {
-		addr = symbols_addr(&vm->sym, sites[i].name);
-		add_site(vm, plan, PROG_GC_ENTER, addr, sites[i].name, SITE_ARG(0),
-			 sites[i].cookie);
-		add_site(vm, plan, PROG_GC_RETURN, addr, sites[i].name, 0, sites[i].cookie);
-	}
-}
-
-/* The callbacks differ where strategies do: all distinct ones, over all instances. */
-static void plan_carrier(struct vm *vm, struct probe_plan *plan)
-{
-	const struct layout_fields *f = &vm->lay->f;
-	const struct { unsigned int off; const char *name; unsigned int args; uint64_t cookie; }
-	callbacks[] = {
-		{ f->allctr_mseg_alloc, "mseg_alloc", SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
-		  EB_CARRIER_ALLOC },
-		{ f->allctr_mseg_realloc, "mseg_realloc", SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
-		  EB_CARRIER_REALLOC },
-		{ f->allctr_mseg_dealloc, "mseg_dealloc", SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
-		  EB_CARRIER_DEALLOC },
-		{ f->allctr_sys_alloc, "sys_alloc", SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
-		  EB_CARRIER_ALLOC | EB_CARRIER_SYS },
-		{ f->allctr_sys_realloc, "sys_realloc", SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
-		  EB_CARRIER_REALLOC | EB_CARRIER_SYS },
-		{ f->allctr_sys_dealloc, "sys_dealloc", SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
-		  EB_CARRIER_DEALLOC | EB_CARRIER_SYS },
-	};
-	const struct instance *in;
-	char name[64];
-	uint64_t addr;
-	size_t i, k;
-
-	for (i = 0; i < vm->ninsts; i++) {
-		in = &vm->insts[i];
-		for (k = 0; k < ARRAY_SIZE(callbacks); k++) {
-			if (!reader_u64(&vm->rd, in->allctr + callbacks[k].off, &addr) || !addr)
-				continue;
-			snprintf(name, sizeof(name), "Allctr_t.%s", callbacks[k].name);
-			add_site(vm, plan, PROG_CARRIER_ENTER, addr, name, callbacks[k].args,
-				 callbacks[k].cookie);
-			if ((callbacks[k].cookie & 3) != EB_CARRIER_DEALLOC)
-				add_site(vm, plan, PROG_CARRIER_RETURN, addr, name, 0,
-					 callbacks[k].cookie);
-		}
-	}
-}
-
-void probe_plan(struct vm *vm, unsigned int want, struct probe_plan *plan)
-{
-	memset(plan, 0, sizeof(*plan));
-	if (want & WANT_CARRIER)
-		plan_carrier(vm, plan);
-	if (want & (WANT_GC | WANT_BIN))
-		plan_gc(vm, plan);
-	add_site(vm, plan, PROG_EXIT, symbols_addr(&vm->sym, "erts_do_exit_process"),
-		 "erts_do_exit_process", SITE_ARG(0), 0);
-	if (want & (WANT_ALLOC | WANT_BIN))
-		plan_alloc(vm, plan);
-}
-
-/* --- links ------------------------------------------------------------------------------------- */
-
-static int multi_link(int prog_fd, const char *path, const uint64_t *offsets,
-		      const uint64_t *cookies, unsigned int n, bool is_return, pid_t pid)
-{
-	struct uprobe_multi_attr attr = {
-		.prog_fd = prog_fd,
-		.attach_type = ATTACH_UPROBE_MULTI,
-		.path = (uintptr_t)path,
-		.offsets = (uintptr_t)offsets,
-		.cookies = (uintptr_t)cookies,
-		.cnt = n,
-		.multi_flags = is_return ? UPROBE_MULTI_RETURN : 0,
-		.pid = pid,
-	};
-	int fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
-
-	return fd < 0 ? -errno : fd;
-}
-
-/*
- * The smallest program.  Loaded from two instructions, so that neither compiler nor BTF nor the
- * skeleton have a part in the answer whether BPF works at all, and what a bare trap costs.
- */
-static int load_empty(bool multi)
-{
-	static const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	LIBBPF_OPTS(bpf_prog_load_opts, opts,
-		    .expected_attach_type = multi ? ATTACH_UPROBE_MULTI : 0);
-	int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "eb_empty", "GPL", insns, ARRAY_SIZE(insns),
-			       &opts);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/*
- * Functions of our own to be probed, one for each purpose, so that a link may still be closing
- * while the next is measured.  The last one starts with an instruction that must be
- * single-stepped, the others with one that is emulated.
- */
-#if defined(__x86_64__)
-#define CALIB_ASM(name, insn)                                                                      \
-	__asm__(".text\n.globl " #name "\n.type " #name ",@function\n" #name ":\n\t" insn         \
-		"\n\tret\n.size " #name ",.-" #name "\n")
-#define CALIB(name, insn)                                                                          \
-	void name(void);                                                                           \
-	CALIB_ASM(name, insn)
-#else
-#define CALIB(name, insn)                                                                          \
-	void name(void);                                                                           \
-	void __attribute__((noinline)) name(void)                                                  \
-	{                                                                                          \
-		__asm__ volatile("nop");                                                           \
-	}                                                                                          \
-	_Static_assert(1, "")
-#endif
-CALIB(ebeam_calib_check, "nop");
-CALIB(ebeam_calib_entry, "nop");
-CALIB(ebeam_calib_return, "nop");
-CALIB(ebeam_calib_stepped, "test %rdi,%rdi");
-
-/*
- * Closing a uprobe link waits for a grace period of the kernel, some 30 to 100 ms.  Many close in
- * the time of one when each has its thread.
- */
+/* A link on its way out: many close in the time of one when each has its thread. */
 struct closing {
 	int fd;
 	struct bpf_link *link;
@@ -261,53 +33,6 @@ static void *close_one(void *arg)
 	return NULL;
 }
 
-static void *close_detached(void *arg)
-{
-	close_one(arg);
-	free(arg);
-	return NULL;
-}
-
-/* Nobody waits for this one; should the process end before, the kernel closes it. */
-static void close_in_background(int fd)
-{
-	struct closing *c = xcalloc(1, sizeof(*c));
-	pthread_attr_t attr;
-	pthread_t thread;
-
-	c->fd = fd;
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&thread, &attr, close_detached, c))
-		close_detached(c);
-	pthread_attr_destroy(&attr);
-}
-
-/* File offset of a function of ours, from our own maps. */
-static int own_offset(const void *fn, char *path, size_t size, uint64_t *offset)
-{
-	unsigned long start, end, off;
-	char line[4400], perms[8], name[4096];
-	bool found = false;
-	FILE *f;
-
-	f = fopen("/proc/self/maps", "r");
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx %7s %lx %*s %*s %4095s", &start, &end, perms, &off,
-			   name) == 5 &&
-		    (uintptr_t)fn >= start && (uintptr_t)fn < end) {
-			snprintf(path, size, "/proc/self/exe");
-			*offset = (uintptr_t)fn - start + off;
-			found = true;
-			break;
-		}
-	}
-	fclose(f);
-	return found ? 0 : -ENOENT;
-}
-
 static struct bpf_link *perf_link(const struct bpf_program *prog, pid_t pid, const char *path,
 				  uint64_t offset, uint64_t cookie, bool is_return)
 {
@@ -315,156 +40,6 @@ static struct bpf_link *perf_link(const struct bpf_program *prog, pid_t pid, con
 
 	return bpf_program__attach_uprobe_opts(prog, pid, path, offset, &opts);
 }
-
-void probe_kernel_check(struct probe_kernel *k)
-{
-	int fd, link, major, minor;
-	char path[64];
-	uint64_t off, cookie = 0;
-	struct utsname u;
-
-	memset(k, 0, sizeof(*k));
-	fd = load_empty(false);
-	if (fd < 0) {
-		k->err = -fd;
-		return;
-	}
-	close(fd);
-	if (getenv("EBEAM_PERF_LINKS") ||
-	    own_offset((void *)ebeam_calib_check, path, sizeof(path), &off))
-		return;
-	fd = load_empty(true);
-	if (fd < 0)
-		return;
-	link = multi_link(fd, path, &off, &cookie, 1, false, getpid());
-	if (link >= 0) {
-		k->multi = true;
-		close_in_background(link);
-		/*
-		 * Until 6.12 (46ba0e49b642) the filter by pid compared threads: only the main
-		 * thread's hits came through.  There, other VMs that run the same file trap, too.
-		 */
-		uname(&u);
-		if (sscanf(u.release, "%d.%d", &major, &minor) == 2)
-			k->multi_pid = major > 6 || (major == 6 && minor >= 12);
-	}
-	close(fd);
-}
-
-static double thread_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1e9 + ts.tv_nsec;
-}
-
-/* The middle of a few rounds: one interrupted round does not decide. */
-static double time_calls(void (*fn)(void), int calls)
-{
-	double t[5], x;
-	int i, k, r;
-
-	for (r = 0; r < 5; r++) {
-		x = thread_ns();
-		for (i = 0; i < calls; i++)
-			fn();
-		t[r] = (thread_ns() - x) / calls;
-		for (k = r; k > 0 && t[k] < t[k - 1]; k--) {
-			x = t[k];
-			t[k] = t[k - 1];
-			t[k - 1] = x;
-		}
-	}
-	return t[2];
-}
-
-static int perf_event_link(int prog_fd, const char *path, uint64_t offset, bool is_return);
-
-static int one_cost(int prog_fd, bool multi, void (*fn)(void), bool is_return, int calls,
-		    double *ns)
-{
-	uint64_t off, cookie = 0;
-	char path[64];
-	double bare;
-	int link;
-
-	if (own_offset((void *)fn, path, sizeof(path), &off))
-		return -1;
-	bare = time_calls(fn, calls);
-	link = multi ? multi_link(prog_fd, path, &off, &cookie, 1, is_return, getpid()) :
-		       perf_event_link(prog_fd, path, off, is_return);
-	if (link < 0)
-		return -1;
-	fn();
-	*ns = time_calls(fn, calls) - bare;
-	close_in_background(link);
-	return 0;
-}
-
-/* A perf uprobe on ourselves without libbpf's program object: for the empty program. */
-static int perf_event_link(int prog_fd, const char *path, uint64_t offset, bool is_return)
-{
-	struct perf_event_attr attr = { .size = sizeof(attr) };
-	char buf[32];
-	int fd;
-
-	if (read_file("/sys/bus/event_source/devices/uprobe/type", buf, sizeof(buf)) < 0)
-		return -ENOENT;
-	attr.type = atoi(buf);
-	attr.config = is_return ? 1 : 0;
-	attr.config1 = (uintptr_t)path;
-	attr.config2 = offset;
-	fd = syscall(SYS_perf_event_open, &attr, getpid(), -1, -1, PERF_FLAG_FD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, prog_fd) || ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)) {
-		close(fd);
-		return -errno;
-	}
-	return fd;
-}
-
-int probe_calibrate(const struct probe_kernel *k, bool stepped, struct probe_cost *cost)
-{
-	int fd = load_empty(k->multi), err;
-
-	memset(cost, 0, sizeof(*cost));
-	if (fd < 0)
-		return fail(EXIT_FAILED, "", "cannot measure the cost of a probe: %s",
-			    strerror(-fd));
-	err = one_cost(fd, k->multi, ebeam_calib_entry, false, 400, &cost->entry) ||
-	      one_cost(fd, k->multi, ebeam_calib_return, true, 400, &cost->ret) ||
-	      (stepped && one_cost(fd, k->multi, ebeam_calib_stepped, false, 60, &cost->stepped));
-	close(fd);
-	if (err)
-		return fail(EXIT_FAILED, "`ebeam doctor` shows what this kernel can do",
-			    "cannot measure the cost of a probe: uprobes do not work here");
-	log_step("a hit costs %.0f ns, a return %.0f ns%s", cost->entry, cost->ret,
-		 stepped ? " (some sites are single-stepped)" : "");
-	return 0;
-}
-
-double probe_group_ns(const struct probe_plan *plan, enum eb_group group,
-		      const struct probe_cost *cost)
-{
-	double sum = 0, ns;
-	size_t i, n = 0;
-
-	for (i = 0; i < plan->n; i++) {
-		if (plan->sites[i].group != group)
-			continue;
-		/* entry and return of a call are two hits; cost.ret was measured for both */
-		ns = plan->sites[i].is_return ? cost->ret - cost->entry : cost->entry;
-		if (plan->sites[i].site.class == SITE_STEPPED && cost->stepped > ns)
-			ns = cost->stepped;
-		sum += ns;
-		n++;
-	}
-	return n ? sum / n : 0;
-}
-
-/* --- the BPF object ---------------------------------------------------------------------------- */
 
 struct probe {
 	struct ebeam_bpf *skel;
@@ -655,7 +230,7 @@ struct probe *probe_open(struct vm *vm, const struct probe_plan *plan,
 	for (i = 0; i < PROG_N; i++) {
 		bpf_program__set_autoload(skel_prog(p, i), used[i]);
 		if (p->multi)
-			bpf_program__set_expected_attach_type(skel_prog(p, i), ATTACH_UPROBE_MULTI);
+			bpf_program__set_expected_attach_type(skel_prog(p, i), UPROBE_MULTI_ATTACH_TYPE);
 	}
 	if (!(want & WANT_ALLOC))
 		bpf_map__set_max_entries(p->skel->maps.alloc_rows, 1);
@@ -697,8 +272,8 @@ static int attach_multi(struct probe *p, enum probe_prog prog)
 		}
 	if (!n)
 		return 0;
-	fd = multi_link(bpf_program__fd(skel_prog(p, prog)), p->vm->target.exe_path, offsets,
-			cookies, n, prog_is_return(prog), p->filter_pid);
+	fd = uprobe_multi_link(bpf_program__fd(skel_prog(p, prog)), p->vm->target.exe_path, offsets,
+			cookies, n, probe_prog_is_return(prog), p->filter_pid);
 	if (fd < 0)
 		return fd;
 	p->multi_fds[prog] = fd;
@@ -759,8 +334,8 @@ static void detach_groups(struct probe *p, unsigned int groups)
 	if (p->nclosing + PROBE_MAX_SITES / 2 > ARRAY_SIZE(p->closing))
 		finish_closing(p, ~0u);
 	for (i = 0; i < PROG_N; i++)
-		if (groups & 1u << prog_group[i] && p->multi_fds[i] >= 0) {
-			start_closing(p, prog_group[i], p->multi_fds[i], NULL);
+		if (groups & 1u << probe_prog_group[i] && p->multi_fds[i] >= 0) {
+			start_closing(p, probe_prog_group[i], p->multi_fds[i], NULL);
 			p->multi_fds[i] = -1;
 		}
 	for (i = 0; i < p->plan->n; i++)
@@ -786,7 +361,7 @@ int probe_attach(struct probe *p, enum eb_group group)
 	p->skel->bss->epochs[group]++;
 	if (p->multi)
 		for (i = 0; i < PROG_N && !err; i++) {
-			if (prog_group[i] == group)
+			if (probe_prog_group[i] == group)
 				err = attach_multi(p, i);
 		}
 	else

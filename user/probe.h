@@ -46,6 +46,10 @@ struct probe_cost {
 
 struct probe;
 
+/* Of a program: its group, and whether it is a return probe. */
+extern const enum eb_group probe_prog_group[PROG_N];
+bool probe_prog_is_return(enum probe_prog prog);
+
 /* Chooses the sites for the wanted sections. */
 void probe_plan(struct vm *vm, unsigned int want, struct probe_plan *plan);
 
