@@ -64,6 +64,18 @@ def text(node):
         ebt.ok("\x1b" not in out and "\\x1B[31mred" in out,
                "%d columns: the name of a process is escaped" % columns, *table)
         ebt.ok("more rows (-l 0 shows all)" in out, "%d columns: the cut is told" % columns)
+    # What the README shows has the columns that are printed.
+    wide = ebt.ebeam("trace", "--exact", "-d", "0.3", "-p", node.os_pid, env={"COLUMNS": "300"}).out
+    with open(ebt.TOP + "/README.md") as f:
+        shown = [x for x in f.read().splitlines() if re.match("(PID|ALLOCATOR) ", x)]
+    ebt.ok(len(shown) >= 4, "README: shows the tables", *shown)
+    known = {w for x in wide.splitlines() if re.match("(PID|ALLOCATOR) ", x) for w in x.split()}
+    # a section that has seen nothing has no header: all titles are in the program
+    with open(ebt.EBEAM, "rb") as f:
+        image = f.read()
+    ebt.equal([w for x in shown for w in re.split("  +", x.strip())
+               if w not in known and w.encode() + b"\0" not in image], [],
+              "README: columns are those of the program")
     node.eval("[fixture:stop(P) || P <- [Bad | Many]]")
 
 
