@@ -67,7 +67,6 @@
 	L(sched_gc_reclaimed, "ErtsSchedulerData", "gc_info.reclaimed", MUST)                      \
 	L(sched_gc_cols, "ErtsSchedulerData", "gc_info.garbage_cols", MUST)                        \
 	/* allocators */                                                                           \
-	L(allctr_size, "Allctr_t", "#size", MUST)                                                  \
 	L(allctr_name_prefix, "Allctr_t", "name_prefix", MUST)                                     \
 	L(allctr_alloc_no, "Allctr_t", "alloc_no", MUST)                                           \
 	L(allctr_ix, "Allctr_t", "ix", MUST)                                                       \
@@ -106,8 +105,6 @@
 	L(oh_val, "ProcBin|BinRef", "val", MUST)                                                   \
 	L(frag_next, "ErlHeapFragment", "next", MUST)                                              \
 	L(frag_off_heap_first, "ErlHeapFragment", "off_heap.first", MUST)                          \
-	L(frag_alloc_size, "ErlHeapFragment", "alloc_size", MUST)                                  \
-	L(frag_mem, "ErlHeapFragment", "mem", MUST)                                                \
 	/* names */                                                                                \
 	L(index_entries, "IndexTable", "entries", MUST)                                            \
 	L(index_seg_table, "IndexTable", "seg_table", MUST)                                        \

@@ -153,6 +153,14 @@ static void put_wrapped(const char *s, size_t at, size_t width)
 	fputs(s, stdout);
 }
 
+/* A line of prose, continued under its own beginning. */
+static void print_wrapped(const char *indent, const char *s)
+{
+	fputs(indent, stdout);
+	put_wrapped(s, strlen(indent), term_width());
+	putchar('\n');
+}
+
 static size_t line_width(const size_t *w, const bool *show, size_t n)
 {
 	size_t sum = 0, i;
@@ -183,7 +191,14 @@ static void print_rows(const struct table *t)
 		if (empty && t->cols[i].flags & COL_LOW_BAD)
 			show[i] = false;
 	}
-	/* cut names first, then leave columns out from the right */
+	/* leave columns out from the right as long as cutting names would not do; then cut */
+	for (i = t->ncols; i-- > 0;) {
+		for (k = cut = 0; k < t->ncols; k++)
+			if (show[k] && t->cols[k].flags & COL_SHRINK && w[k] > MIN_SHRUNK)
+				cut += w[k] - MIN_SHRUNK;
+		if (line_width(w, show, t->ncols) > width + cut && t->cols[i].flags & COL_DROP)
+			show[i] = false;
+	}
 	for (i = 0; i < t->ncols; i++) {
 		total = line_width(w, show, t->ncols);
 		if (total <= width || !show[i] || !(t->cols[i].flags & COL_SHRINK))
@@ -191,9 +206,6 @@ static void print_rows(const struct table *t)
 		cut = total - width;
 		w[i] = w[i] > MIN_SHRUNK + cut ? w[i] - cut : w[i] < MIN_SHRUNK ? w[i] : MIN_SHRUNK;
 	}
-	for (i = t->ncols; i-- > 0;)
-		if (line_width(w, show, t->ncols) > width && t->cols[i].flags & COL_DROP)
-			show[i] = false;
 	for (i = 0; i < t->ncols; i++)
 		if (show[i])
 			last = i;
@@ -219,6 +231,7 @@ static void print_rows(const struct table *t)
 static void print_hist(const struct table *t)
 {
 	uint64_t max = 0, n;
+	char count[32];
 	int first = -1, last = -1, i, k;
 
 	for (i = 0; i < EB_HIST_SLOTS; i++) {
@@ -232,47 +245,47 @@ static void print_hist(const struct table *t)
 	}
 	if (first < 0)
 		return;
-	printf("\n     %-19s : count    distribution (%s)\n", t->hist_title, t->hist_of);
+	printf("\n     %-19s : count    %s\n", t->hist_title, t->hist_of);
 	for (i = first; i <= last; i++) {
 		n = t->hist.slot[i];
-		printf("%10llu -> %-10llu : %-8llu |", (unsigned long long)hist_lo(i),
-		       (unsigned long long)hist_hi(i), (unsigned long long)n);
+		fmt_count(n, count, sizeof(count));
+		printf("%10llu -> %-10llu : %-8s |", (unsigned long long)hist_lo(i),
+		       (unsigned long long)hist_hi(i), count);
 		for (k = 0; k < STARS; k++)
 			putchar((double)k * max < (double)n * STARS ? '*' : ' ');
 		puts("|");
 	}
 }
 
-static void print_uptime(double s)
+static void fmt_uptime(double s, char *buf, size_t size)
 {
 	unsigned long m = s / 60;
 
 	if (m < 1)
-		printf("up %.0f s", s);
+		snprintf(buf, size, "up %.0f s", s);
 	else if (m < 120)
-		printf("up %lu min", m);
+		snprintf(buf, size, "up %lu min", m);
 	else if (m < 48 * 60)
-		printf("up %lu h %lu min", m / 60, m % 60);
+		snprintf(buf, size, "up %lu h %lu min", m / 60, m % 60);
 	else
-		printf("up %lu d %lu h", m / 1440, m / 60 % 24);
+		snprintf(buf, size, "up %lu d %lu h", m / 1440, m / 60 % 24);
 }
 
 static void print_head(const struct report *r)
 {
 	const struct vm *vm = r->vm;
 	const struct run_info *run = &r->run;
-	char a[32];
+	char line[1200], up[40], rss[32];
 	size_t i, n;
 
-	printf("%s  pid %d  OTP %d (erts %s, %s)  %u schedulers  ", vm->node[0] ? vm->node : "?",
-	       vm->target.pid, vm->otp, vm->erts, vm->jit ? "jit" : "emu", vm->nnormal);
-	print_uptime(target_uptime_s(&vm->target));
-	printf("  rss %s", fmt_bytes(target_rss(&vm->target), a, sizeof(a)));
-	if (vm->target.container[0])
-		printf("  in %s", vm->target.container);
-	if (vm->unverified)
-		printf("  (layout unverified)");
-	putchar('\n');
+	fmt_uptime(target_uptime_s(&vm->target), up, sizeof(up));
+	snprintf(line, sizeof(line), "%s  pid %d  OTP %d (erts %s, %s)  %u schedulers  %s  rss %s%s%s%s",
+		 vm->node[0] ? vm->node : "?", vm->target.pid, vm->otp, vm->erts,
+		 vm->jit ? "jit" : "emu", vm->nnormal, up,
+		 fmt_bytes(target_rss(&vm->target), rss, sizeof(rss)),
+		 vm->target.container[0] ? "  in " : "", vm->target.container,
+		 vm->unverified ? "  (layout unverified)" : "");
+	print_wrapped("", line);
 	if (!run->have_coverage)
 		return;
 	printf("watched for %.1f s:", run->duration_ns / 1e9);
@@ -286,19 +299,23 @@ static void print_head(const struct report *r)
 static void print_foot(const struct report *r)
 {
 	const struct run_info *run = &r->run;
-	char a[32], b[32];
+	char a[32], b[32], line[256];
 	size_t i;
+	int n;
 
-	printf("\ncost: %.0f ms of CPU for ebeam, %s read", run->reader_cpu_ms,
-	       fmt_bytes(run->bytes_read, a, sizeof(a)));
+	n = snprintf(line, sizeof(line), "%.0f ms of CPU for ebeam, %s read", run->reader_cpu_ms,
+		     fmt_bytes(run->bytes_read, a, sizeof(a)));
 	if (run->traced)
-		printf("; %llu hits of %s: %.2f %% of the busiest thread's time",
-		       (unsigned long long)run->probe_hits,
-		       fmt_ns(run->probe_ns_per_hit, b, sizeof(b)), run->overhead_percent);
-	printf("\nlost %llu, faults %llu, skipped %llu\n", (unsigned long long)run->lost,
+		snprintf(line + n, sizeof(line) - n,
+			 "; %llu hits of %s: %.2f %% of the busiest thread's time",
+			 (unsigned long long)run->probe_hits,
+			 fmt_ns(run->probe_ns_per_hit, b, sizeof(b)), run->overhead_percent);
+	putchar('\n');
+	print_wrapped("cost: ", line);
+	printf("lost %llu, faults %llu, skipped %llu\n", (unsigned long long)run->lost,
 	       (unsigned long long)run->faults, (unsigned long long)run->skipped);
 	for (i = 0; i < run->nnotes; i++)
-		printf("note: %s\n", run->notes[i]);
+		print_wrapped("note: ", run->notes[i]);
 }
 
 int out_text(const struct report *r)
@@ -313,7 +330,7 @@ int out_text(const struct report *r)
 		if (t->headline)
 			printf("\n%s: %s\n", t->name, t->headline);
 		if (t->verdict[0])
-			printf("  %s\n", t->verdict);
+			print_wrapped("  ", t->verdict);
 		if (t->nrows)
 			print_rows(t);
 		else

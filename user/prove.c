@@ -170,7 +170,7 @@ static void tally_off_heap(struct vm *vm, const struct proc_image *p, struct pro
 	uint64_t sizes[3];
 	int i;
 
-	for (i = 0; at && i < 16; i++, at = node[2]) {
+	for (i = 0; at && i < 16; i++, at = node[f->oh_next / 8 & 3]) {
 		/* a chain may also run through heap fragments and received messages */
 		if (p->mbuf || p->msg_frag || p->abandoned_heap ||
 		    !reader_copy(&vm->rd, at, node, vm->lay->facts->bin_node_bytes))

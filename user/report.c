@@ -64,7 +64,7 @@ static const struct column alloc_columns[] = {
 	{ "allocs", "ALLOCS", UNIT_NONE, COL_TEXT, "allocations", alloc_allocs },
 	{ "alloc_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "bytes asked for", alloc_alloc_bytes },
 	{ "frees", "FREES", UNIT_NONE, COL_TEXT, "frees", alloc_frees },
-	{ "free_bytes", "FREED", UNIT_BYTES, COL_TEXT,
+	{ "free_bytes", "FREED", UNIT_BYTES, COL_TEXT | COL_DROP,
 	  "bytes of the blocks freed, as the allocator counts them (header and padding included)",
 	  alloc_free_bytes },
 	{ "reallocs", "REALLOCS", UNIT_NONE, COL_TEXT | COL_DROP, "reallocations", alloc_reallocs },
@@ -104,12 +104,12 @@ static const struct column bin_columns[] = {
 	  bin_held_refs },
 	{ "held_bytes", "HELD", UNIT_BYTES, COL_TEXT, "bytes of those binaries (own sizes)",
 	  bin_held_bytes },
-	{ "since_gc", "SINCE GC", UNIT_BYTES, COL_TEXT,
+	{ "since_gc", "SINCE GC", UNIT_BYTES, COL_TEXT | COL_DROP,
 	  "bytes of refc binaries that came to it since its last collection (off_heap.overhead)",
 	  bin_since_gc },
 	{ "created", "CREATED", UNIT_NONE, COL_TEXT, "refc binaries created", bin_created },
 	{ "created_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "their bytes", bin_created_bytes },
-	{ "freed", "FREED", UNIT_NONE, COL_TEXT,
+	{ "freed", "FREED", UNIT_NONE, COL_TEXT | COL_DROP,
 	  "refc binaries whose last reference it gave up", bin_freed },
 	{ "freed_bytes", "BYTES", UNIT_BYTES, COL_TEXT | COL_DROP, "their bytes", bin_freed_bytes },
 	{ "released_refs", "RELEASED", UNIT_NONE, COL_TEXT | COL_DROP,
@@ -172,7 +172,7 @@ static const struct column carrier_columns[] = {
 	  "where its memory comes from", carrier_source },
 	{ "created", "CREATED", UNIT_NONE, COL_TEXT, "carriers created", carrier_created },
 	{ "created_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "their bytes", carrier_created_bytes },
-	{ "destroyed", "DESTROYED", UNIT_NONE, COL_TEXT, "carriers destroyed",
+	{ "destroyed", "DESTROYED", UNIT_NONE, COL_TEXT | COL_DROP, "carriers destroyed",
 	  carrier_destroyed },
 	{ "destroyed_bytes", "BYTES", UNIT_BYTES, COL_DROP, "their bytes",
 	  carrier_destroyed_bytes },
@@ -217,7 +217,7 @@ static const struct column gc_columns[] = {
 	{ "pause_max_ns", "LONGEST", UNIT_NS, COL_TEXT, "longest collection", gc_max },
 	{ "reclaimed_words", "RECLAIMED", UNIT_WORDS, COL_TEXT, "heap words reclaimed",
 	  gc_reclaimed },
-	{ "binary_released_bytes", "BIN RELEASED", UNIT_BYTES, COL_TEXT,
+	{ "binary_released_bytes", "BIN RELEASED", UNIT_BYTES, COL_TEXT | COL_DROP,
 	  "bytes of refc binaries that lost a reference", gc_released },
 	{ "heap_words", "HEAP NOW", UNIT_WORDS, COL_TEXT | COL_DROP,
 	  "words of its heaps after the last collection", gc_heap },
@@ -466,8 +466,7 @@ static void sum_carrier(const struct model *m, struct table *t)
 
 static void sum_gc(const struct model *m, struct table *t)
 {
-	uint64_t minor = 0, major = 0, pause = 0, max = 0, released = 0;
-	int64_t reclaimed = 0;
+	uint64_t minor = 0, major = 0, pause = 0, max = 0, released = 0, reclaimed = 0;
 	const struct gc_row *r;
 	char a[32], b[32], c[32];
 	size_t i;
@@ -488,12 +487,12 @@ static void sum_gc(const struct model *m, struct table *t)
 	total_u(t, "pause_total_ns", pause);
 	total_u(t, "pause_max_ns", max);
 	t->totals[t->ntotals++] =
-		(struct total){ "reclaimed_words", { .kind = VAL_I64, .i = reclaimed } };
+		(struct total){ "reclaimed_words", { .kind = VAL_I64, .i = (int64_t)reclaimed } };
 	total_u(t, "binary_released_bytes", released);
 	snprintf(t->verdict, sizeof(t->verdict),
 		 "%llu minor and %llu major collections took %s, the longest %s; reclaimed %s",
 		 (unsigned long long)minor, (unsigned long long)major, fmt_ns(pause, a, sizeof(a)),
-		 fmt_ns(max, b, sizeof(b)), fmt_bytes(8.0 * reclaimed, c, sizeof(c)));
+		 fmt_ns(max, b, sizeof(b)), fmt_bytes(8.0 * (int64_t)reclaimed, c, sizeof(c)));
 	t->headline = "who collects garbage, and for how long";
 	t->hist_title = "nsecs";
 	t->hist_of = "collections by duration";

@@ -37,36 +37,41 @@ static bool branch_target(const cs_insn *in, uint64_t *target)
 	return true;
 }
 
+static bool is_relative_branch(const cs_insn *in)
+{
+	const uint8_t *op = in->detail->x86.opcode;
+
+	return op[0] == 0xe8 || op[0] == 0xe9 || op[0] == 0xeb || (op[0] >= 0x70 && op[0] <= 0x7f) ||
+	       (op[0] == 0x0f && op[1] >= 0x80 && op[1] <= 0x8f);
+}
+
 /*
- * What the kernel emulates: branch_setup_xol_ops() and push_setup_xol_ops().  An operand-size
- * prefix on a branch is refused there; multi-byte nops count as jumps over nothing.
+ * What the kernel will not put a uprobe on (arch/x86/kernel/uprobes.c): a lock or segment prefix
+ * (is_prefix_bad), a relative branch with an operand-size prefix (branch_setup_xol_ops).
+ * Capstone's prefix[]: lock and rep, segment, operand size, address size.
  */
+static bool is_refused(const cs_insn *in)
+{
+	const uint8_t *prefix = in->detail->x86.prefix;
+
+	return prefix[0] == X86_PREFIX_LOCK || prefix[1] == X86_PREFIX_ES ||
+	       prefix[1] == X86_PREFIX_CS || prefix[1] == X86_PREFIX_SS ||
+	       prefix[1] == X86_PREFIX_DS || (prefix[2] && is_relative_branch(in));
+}
+
+/* What it emulates: relative branches, push of a register, nops; all else is stepped. */
 static bool is_emulated(const cs_insn *in)
 {
 	const uint8_t *op = in->detail->x86.opcode;
 	const uint8_t *prefix = in->detail->x86.prefix;
 
-	if (prefix[0] || prefix[1])
+	if (is_refused(in) || prefix[0] || prefix[1])
 		return false;
-	switch (in->id) {
-	case X86_INS_NOP:
+	if (in->id == X86_INS_NOP)
 		return true;
-	case X86_INS_PUSH:
+	if (in->id == X86_INS_PUSH)
 		return op[0] >= 0x50 && op[0] <= 0x57 && !prefix[2];
-	case X86_INS_CALL:
-		return op[0] == 0xe8;
-	default:
-		break;
-	}
-	if (prefix[2])
-		return false;
-	return op[0] == 0xeb || op[0] == 0xe9 || (op[0] >= 0x70 && op[0] <= 0x7f) ||
-	       (op[0] == 0x0f && op[1] >= 0x80 && op[1] <= 0x8f);
-}
-
-static bool has_lock(const cs_insn *in)
-{
-	return in->detail->x86.prefix[0] == X86_PREFIX_LOCK;
+	return is_relative_branch(in);
 }
 
 /* Does the instruction write (part of) argument register n of the System V ABI? */
@@ -156,7 +161,7 @@ int site_choose_code(const unsigned char *code, size_t len, uint64_t at, unsigne
 				best = &insns[i];
 			break;
 		}
-		if (!fallback && !has_lock(&insns[i]))
+		if (!fallback && !is_refused(&insns[i]))
 			fallback = &insns[i];
 		if (ends_block(&insns[i]) || writes_arg(cs, &insns[i], args) ||
 		    (is_return && writes_stack_pointer(cs, &insns[i])))

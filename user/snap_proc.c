@@ -287,7 +287,7 @@ static void sum_chain(struct vm *vm, struct page_cache *pc, struct held_walk *wa
 			if (s->n == BIN_BATCH)
 				sum_flush(vm, s);
 		}
-		at = node[2];
+		at = node[vm->lay->f.oh_next / 8 & 3];
 	}
 	sum_flush(vm, s);
 }

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A whole report, made by hand: as text of 100 and of 80 columns, and as JSON.
+ *
+ * The text is compared with tests/fixtures/report-*.txt, which EBEAM_GOLDEN=1 writes anew: look
+ * at the difference before you commit it.
+ */
+#include "probe.h"
+#include "report.h"
+#include "tap.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const unsigned int sections[] = { WANT_ALLOC, WANT_BIN, WANT_CARRIER, WANT_GC };
+
+/* What out_text() and the like print, as a string. */
+static char *captured(int (*print)(const struct report *r), const struct report *r)
+{
+	FILE *to = tmpfile();
+	int saved, err;
+	char *text;
+	long len;
+
+	fflush(stdout);
+	saved = dup(STDOUT_FILENO);
+	dup2(fileno(to), STDOUT_FILENO);
+	err = print(r);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	len = lseek(fileno(to), 0, SEEK_END);
+	text = xcalloc(1, len + 1);
+	if (err || pread(fileno(to), text, len, 0) != len)
+		abort();
+	fclose(to);
+	return text;
+}
+
+/* Names come into a model escaped: see term.c. */
+static struct who *who(struct model *m, uint64_t key, const char *pid, const char *name,
+		       const char *initial_call)
+{
+	char buf[1100];
+	bool is_new;
+	struct who *w = model_who_add(m, key, &is_new);
+
+	if (!is_new)
+		return w;
+	w->pid = pid ? xstrdup(pid) : NULL;
+	if (name) {
+		text_escape(name, strlen(name), buf, sizeof(buf));
+		w->name = xstrdup(buf);
+	}
+	if (initial_call) {
+		text_escape(initial_call, strlen(initial_call), buf, sizeof(buf));
+		w->initial_call = xstrdup(buf);
+	}
+	return w;
+}
+
+#define LONG_NAME                                                                                  \
+	"a_registered_name_that_somebody_thought_should_say_everything_about_its_process_and_more"
+
+static void make_model(struct model *m)
+{
+	static const char *const names[] = {
+		"rabbit_msg_store", "\x1b]0;owned\a\x1b[2Jred", LONG_NAME,
+		"\xd0\xb6\xd0\xb4\xd0\xb0\xe6\x97\xa5\xe6\x9c\xac", "nul\x01\x7f\x80\xff\r\nnew",
+		"rlo\xe2\x80\xae" "evil\xc2\x9b" "31m", NULL,
+	};
+	static const char *const allocators[] = { "eheap_alloc", "binary_alloc", "driver_alloc" };
+	static const char *const types[] = { "heap", "drv_select_data_state", "binary" };
+	char pid[32];
+	uint64_t i, big;
+
+	memset(m, 0, sizeof(*m));
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(pid, sizeof(pid), "<0.%llu.%llu>", (unsigned long long)(i * 4679),
+			 (unsigned long long)(i == 2 ? 8191 : 0));
+		who(m, i << 4 | 3, pid, names[i],
+		    i == 4 ? NULL : i == 1 ? "\x1b[31mmod:fun/1" : "gen_server:init_it/6");
+	}
+	who(m, 0x77, NULL, "port #Port<0.5>", NULL);
+	who(m, 0x10f, NULL, "scheduler 1", NULL);
+	model_who(m, 1 << 4 | 3)->exited = true;
+	model_who(m, 2 << 4 | 3)->partial = true;
+	for (i = 0; i < ARRAY_SIZE(names) + 2; i++) {
+		const struct who *w = model_who(m, i < 7 ? i << 4 | 3 : i == 7 ? 0x77 : 0x10f);
+		struct alloc_row *a = vec_add(&m->alloc);
+		struct bin_row *b = vec_add(&m->bin);
+		struct gc_row *g = vec_add(&m->gc);
+		struct carrier_row *c = vec_add(&m->carrier);
+
+		big = 1ULL << 3 * i;
+		a->who = w;
+		a->type = i;
+		a->allocator = allocators[i % 3];
+		a->type_name = types[i % 3];
+		a->allocs = a->frees = 3 * big;
+		a->alloc_bytes = a->free_bytes = 1000 * big;
+		a->reallocs = big;
+		a->allocs_est = a->frees_est = a->reallocs_est = i % 2 ? 1.5 * big : -1;
+		a->sizes.slot[4 * i] = big;
+		b->who = w;
+		b->held_known = i < 6;
+		b->held_partial = i == 5;
+		b->held_refs = b->created = b->freed = b->released = 7 * big;
+		b->held_bytes = b->since_gc = b->created_bytes = 500 * big;
+		b->freed_bytes = b->released_bytes = b->writable_bytes = 400 * big;
+		b->created_est = b->freed_est = i % 2 ? 1e4 * big : -1;
+		b->sizes.slot[i] = i;
+		g->who = w;
+		g->minor = g->major = 11 * big;
+		g->pause_total_ns = 900 * big;
+		g->pause_max_ns = 30 * big;
+		g->reclaimed_words = i == 3 ? -(int64_t)big : (int64_t)big;
+		g->released_bytes = g->heap_words = 233 * big;
+		g->minor_est = g->major_est = i % 2 ? 12.0 * big : -1;
+		g->pauses.slot[10 + i] = 100 - i;
+		c->allctr = 0x7000 + i;
+		c->allocator = allocators[i % 3];
+		c->instance = i;
+		c->kind = i % 2;
+		c->source = i / 2 % 2;
+		c->created = c->destroyed = c->grown = c->shrunk = big;
+		c->created_bytes = c->destroyed_bytes = c->grown_bytes = c->shrunk_bytes =
+			32768 * big;
+		c->stats_known = i != 4;
+		c->carriers = 5;
+		c->carriers_size = 100000 * big;
+		c->blocks_size = 25000 * big;
+		c->nby = i % 3;
+		c->by = xcalloc(2, sizeof(*c->by));
+		c->by[0] = (struct carrier_by){ w, big, 32768 * big };
+		c->by[1] = (struct carrier_by){ model_who(m, 0x10f), 1, 32768 };
+		c->sizes.slot[15 + i] = big;
+	}
+}
+
+static struct vm vm;
+static struct table tables[4];
+static const char *notes[] = { "one thing to say", "and \"another\"" };
+
+static struct report make_report(const struct model *m)
+{
+	struct report r = { .vm = &vm, .tables = tables, .ntables = 4, .sections = true };
+	int i;
+
+	vm.otp = 27;
+	vm.jit = true;
+	vm.nnormal = 2;
+	vm.npassed = 24;
+	vm.lay = layout_find(27, true, "x86_64");
+	vm.sym.source = "dynsym";
+	snprintf(vm.erts, sizeof(vm.erts), "15.2.7");
+	snprintf(vm.node, sizeof(vm.node), "rabbit@host");
+	for (i = 0; i < 4; i++)
+		report_table(m, sections[i], NULL, i == 0 ? 5 : 0, &tables[i]);
+	r.run = (struct run_info){
+		.command = "trace", .duration_ns = 10 * 1000000000ULL, .have_coverage = true,
+		.coverage = { 0.034, 1, 1, -1 }, .max_overhead = 2, .faults = 1, .skipped = 2,
+		.lost = 3, .reader_cpu_ms = 12.34, .bytes_read = 123456, .traced = true,
+		.probe_hits = 98765, .probe_ns_per_hit = 512.3, .overhead_percent = 1.25,
+		.notes = notes, .nnotes = 2,
+	};
+	return r;
+}
+
+static size_t width(const char *s, size_t len)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < len; i++)
+		n += (s[i] & 0xc0) != 0x80;
+	return n;
+}
+
+/* Longest line, in characters. */
+static size_t widest(const char *text)
+{
+	size_t max = 0, len;
+
+	for (; *text; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		if (width(text, len) > max)
+			max = width(text, len);
+	}
+	return max;
+}
+
+static void show_wide(const char *text, size_t max)
+{
+	size_t len;
+
+	for (; *text; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		if (width(text, len) > max)
+			diag("%zu: %.*s", width(text, len), (int)len, text);
+	}
+}
+
+/* Control characters other than the end of a line, and what steers a terminal's direction. */
+static bool harmless(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	for (; *s; s++)
+		if ((*s < 0x20 && *s != '\n') || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0) ||
+		    !strncmp((const char *)s, "\xe2\x80\xae", 3)) {
+			diag("byte %#x in: %.40s", *s, s + 1);
+			return false;
+		}
+	return true;
+}
+
+/* The uptime and memory of the (missing) process are the only things that vary. */
+static void fix_head(char *text)
+{
+	char *up = strstr(text, "  up "), *rss = strstr(text, "  rss ");
+	char tail[64];
+
+	if (!up || !rss || up > rss)
+		return;
+	snprintf(tail, sizeof(tail), "  up 1 h");
+	memcpy(up, tail, strlen(tail));
+	memmove(up + strlen(tail), rss, strlen(rss) + 1);
+}
+
+/* Compares line by line, so that a failure shows where it differs. */
+static void is_golden(const char *text, const char *name)
+{
+	static char want[1 << 16];
+	char path[512];
+	size_t line = 1, n, k;
+	const char *a = text, *b = want;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", FIXTURES, name);
+	if (getenv("EBEAM_GOLDEN")) {
+		f = fopen(path, "w");
+		if (!f)
+			abort();
+		fputs(text, f);
+		fclose(f);
+	}
+	if (read_file(path, want, sizeof(want)) < 0)
+		want[0] = '\0';
+	while (*a && *b) {
+		n = strcspn(a, "\n");
+		k = strcspn(b, "\n");
+		if (n != k || memcmp(a, b, n))
+			break;
+		a += n + (a[n] == '\n');
+		b += k + (b[k] == '\n');
+		line++;
+	}
+	if (!ok(!*a && !*b, "the text is that of %s", name)) {
+		diag("line %zu is  |%.*s|", line, (int)strcspn(a, "\n"), a);
+		diag("it should be |%.*s|", (int)strcspn(b, "\n"), b);
+	}
+}
+
+static void text(const struct report *r, const char *columns, size_t max)
+{
+	char name[64], *out;
+
+	setenv("COLUMNS", columns, 1);
+	out = captured(out_text, r);
+	ok(widest(out) <= max, "%s columns: no line is longer (%zu)", columns, widest(out));
+	show_wide(out, max);
+	ok(harmless(out), "%s columns: hostile names do not reach the terminal", columns);
+	ok(strstr(out, "\\x1B]0;"), "%s columns: they are shown escaped", columns);
+	ok(strstr(out, "... 4 more rows (-l 0 shows all)"), "%s columns: what was cut is said",
+	   columns);
+	fix_head(out);
+	snprintf(name, sizeof(name), "report-%s.txt", columns);
+	is_golden(out, name);
+	free(out);
+}
+
+/* --- JSON ------------------------------------------------------------ */
+
+static json_object *at(json_object *o, const char *path)
+{
+	json_object *v = NULL;
+
+	return json_pointer_get(o, path, &v) ? NULL : v;
+}
+
+/* All these keys are there (their values may be null). */
+static void has_keys(json_object *o, const char *what, const char *keys)
+{
+	char copy[1024], *key, *save;
+	bool good = json_object_is_type(o, json_type_object);
+
+	snprintf(copy, sizeof(copy), "%s", keys);
+	for (key = strtok_r(copy, " ", &save); good && key; key = strtok_r(NULL, " ", &save))
+		if (!json_object_object_get_ex(o, key, NULL)) {
+			diag("%s has no key %s", what, key);
+			good = false;
+		}
+	ok(good, "JSON: %s has the keys of CONTRACT", what);
+}
+
+static json_object *row_named(json_object *rows, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < json_object_array_length(rows); i++) {
+		json_object *row = json_object_array_get_idx(rows, i), *v = at(row, "/name");
+
+		if (v && !strcmp(json_object_get_string(v), name))
+			return row;
+	}
+	return NULL;
+}
+
+static const char *string(json_object *o, const char *path)
+{
+	json_object *v = at(o, path);
+
+	return v ? json_object_get_string(v) : NULL;
+}
+
+static void documents(const struct report *r)
+{
+	char *out = captured(out_json, r);
+	json_object *doc = json_tokener_parse(out), *row, *by;
+
+	ok(doc != NULL, "JSON: it parses");
+	ok(strchr(out, '\n') == out + strlen(out) - 1, "JSON: one line");
+	ok(harmless(out), "JSON: hostile names do not reach the terminal");
+	has_keys(
+		doc, "the document",
+		"schema command at duration_ms target sections totals faults skipped lost "
+		 "notes cost");
+	has_keys(
+		at(doc, "/target"), "target",
+		"os_pid node otp_release erts emulator arch schedulers symbols layout "
+		 "checks_passed");
+	has_keys(at(doc, "/cost"), "cost",
+		 "reader_cpu_ms bytes_read probe_hits probe_ns_per_hit overhead_percent");
+	has_keys(at(doc, "/sections"), "sections", "alloc bin carrier gc");
+	has_keys(
+		at(doc, "/sections/alloc/rows/0"), "a row of alloc",
+		"pid name initial_call allocator type allocs alloc_bytes frees free_bytes reallocs "
+		"size_histogram");
+	has_keys(at(doc, "/sections/bin/rows/0"), "a row of bin",
+		 "pid name initial_call held_refs held_bytes since_gc created created_bytes freed "
+		 "freed_bytes released_refs released_bytes size_histogram");
+	has_keys(at(doc, "/sections/carrier/rows/0"), "a row of carrier",
+		 "created destroyed created_bytes destroyed_bytes size_histogram by_process");
+	has_keys(at(doc, "/sections/gc/rows/0"), "a row of gc",
+		 "pid name initial_call minor major pause_total_ns pause_max_ns pause_histogram "
+		 "reclaimed_words binary_released_bytes heap_words");
+	has_keys(at(doc, "/totals/coverage"), "coverage", "alloc gc exit");
+	ok(!json_object_object_get_ex(at(doc, "/totals/coverage"), "carrier", NULL),
+	   "JSON: no coverage of what this command does not watch");
+	is_str(string(doc, "/target/otp_release"), "27", "JSON: the release is a string");
+	is_str(string(doc, "/target/emulator"), "jit", "JSON: the emulator");
+	is_u64(json_object_get_int64(at(doc, "/duration_ms")), 10000, "JSON: the duration");
+	is_str(string(doc, "/notes/1"), "and \"another\"", "JSON: notes");
+	is_u64(json_object_array_length(at(doc, "/sections/alloc/rows")), 5, "JSON: the cut rows");
+	is_u64(json_object_get_int64(at(doc, "/sections/alloc/totals/rows")), 9,
+	       "JSON: how many there are");
+
+	row = row_named(at(doc, "/sections/bin/rows"), "\\x1B]0;owned\\x07\\x1B[2Jred");
+	ok(row != NULL, "JSON: a hostile name, escaped");
+	is_str(string(row, "/pid"), "<0.4679.0>", "JSON: its pid");
+	is_str(string(row, "/exited"), "true", "JSON: it died");
+	is_str(string(row, "/size_histogram/0/lo"), "2", "JSON: a histogram's bounds");
+	is_str(string(row, "/size_histogram/0/hi"), "3", "JSON: both inclusive");
+	is_str(string(row, "/size_histogram/0/count"), "1", "JSON: and its count");
+	ok(!at(row, "/size_histogram/1"), "JSON: empty slots are left out");
+	ok(at(row, "/created_est"), "JSON: an estimate where it was not watched all the time");
+	row = row_named(at(doc, "/sections/bin/rows"), "port #Port<0.5>");
+	ok(row && json_object_object_get_ex(row, "pid", NULL) && !at(row, "/pid") &&
+		   !at(row, "/held_bytes") && !at(row, "/initial_call"),
+	   "JSON: what cannot be had is null, not 0");
+	row = row_named(at(doc, "/sections/bin/rows"), "rabbit_msg_store");
+	ok(row && !json_object_object_get_ex(row, "created_est", NULL),
+	   "JSON: no estimate where none is needed");
+	/* instance 8 made the most of them; the list is its own */
+	by = at(doc, "/sections/carrier/rows/0/by_process");
+	ok(json_object_array_length(by) == 2 && !at(by, "/0/pid"),
+	   "JSON: by whom carriers were made");
+	has_keys(json_object_array_get_idx(by, 0), "by_process", "pid name created created_bytes");
+	is_str(string(doc, "/sections/gc/totals/pause_max_ns"), "503316480",
+	       "JSON: large numbers are exact");
+	json_object_put(doc);
+	free(out);
+}
+
+/* A single table without a target: rows at the top. */
+static int error_document(const struct report *r)
+{
+	out_json_error(failure_get());
+	return 0;
+}
+
+static void small(void)
+{
+	struct report r = { .tables = tables, .ntables = 1, .run = { .command = "gc" } };
+	struct model m = { 0 };
+	json_object *doc;
+	char *out;
+
+	report_table(&m, WANT_GC, NULL, 0, &tables[0]);
+	out = captured(out_json, &r);
+	doc = json_tokener_parse(out);
+	ok(doc && json_object_is_type(at(doc, "/rows"), json_type_array) &&
+		   json_object_array_length(at(doc, "/rows")) == 0,
+	   "JSON: a single table, empty: rows are an empty list");
+	ok(json_object_object_get_ex(doc, "target", NULL) && !at(doc, "/target"),
+	   "JSON: no target is null");
+	is_str(string(doc, "/totals/minor"), "0", "JSON: its totals are those of the document");
+	ok(!json_object_object_get_ex(at(doc, "/totals"), "coverage", NULL),
+	   "JSON: no coverage where nothing was watched");
+	json_object_put(doc);
+	free(out);
+	out = captured(out_text, &r);
+	ok(strstr(out, "nothing seen"), "text: an empty table says so");
+	free(out);
+	report_table_free(&tables[0]);
+
+	failure_clear();
+	fail(EXIT_PERMISSION, "run as \"root\"", "cannot read\x1b[31m erts_proc of pid %d", 812);
+	fail(EXIT_FAILED, "", "a later failure");
+	out = captured(error_document, &r);
+	doc = json_tokener_parse(out);
+	is_str(string(doc, "/error/code"), "permission", "JSON: an error's code");
+	is_str(string(doc, "/error/hint"), "run as \"root\"", "JSON: its hint");
+	ok(string(doc, "/error/message") && strstr(string(doc, "/error/message"), "pid 812"),
+	   "JSON: its message is that of the first failure");
+	ok(harmless(out), "JSON: nor does an error reach the terminal raw");
+	json_object_put(doc);
+	free(out);
+	failure_clear();
+}
+
+static void is_fmt(const char *got, const char *want)
+{
+	is_str(got, want, "written for people: %s", want);
+}
+
+static void units(void)
+{
+	char b[32];
+
+	is_fmt(fmt_bytes(0, b, sizeof(b)), "0 B");
+	is_fmt(fmt_bytes(1023, b, sizeof(b)), "1023 B");
+	is_fmt(fmt_bytes(1536, b, sizeof(b)), "1.5 KiB");
+	is_fmt(fmt_bytes(-3.0 * 1048576, b, sizeof(b)), "-3.0 MiB");
+	is_fmt(fmt_bytes(5e15, b, sizeof(b)), "4547.5 TiB");
+	is_fmt(fmt_ns(950, b, sizeof(b)), "950 ns");
+	is_fmt(fmt_ns(1500, b, sizeof(b)), "1.5 us");
+	is_fmt(fmt_ns(12.34e6, b, sizeof(b)), "12.3 ms");
+	is_fmt(fmt_ns(61e9, b, sizeof(b)), "61.00 s");
+}
+
+int main(void)
+{
+	struct report r;
+	struct model m;
+	int i;
+
+	make_model(&m);
+	r = make_report(&m);
+	text(&r, "100", 100);
+	text(&r, "80", 80);
+	documents(&r);
+	for (i = 0; i < 4; i++)
+		report_table_free(&tables[i]);
+	small();
+	units();
+	model_free(&m);
+	return done();
+}
