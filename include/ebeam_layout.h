@@ -74,6 +74,7 @@
 	L(allctr_sbc_list, "Allctr_t", "sbc_list.first", MUST)                                     \
 	L(allctr_pool_no_carriers, "Allctr_t", "cpool.stat.no_carriers", MUST)                     \
 	L(allctr_pool_carriers_size, "Allctr_t", "cpool.stat.carriers_size", MUST)                 \
+	L(allctr_pool_no_blocks, "Allctr_t", "cpool.stat.no_blocks", MUST)                         \
 	L(allctr_pool_blocks_size, "Allctr_t", "cpool.stat.blocks_size", MUST)                     \
 	L(allctr_mseg_alloc, "Allctr_t", "mseg_alloc", MUST)                                       \
 	L(allctr_mseg_realloc, "Allctr_t", "mseg_realloc", MUST)                                   \

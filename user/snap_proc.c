@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE_CHUNK 65536  /* slots per read */
+#define TABLE_CHUNK 16384  /* slots per read */
 #define ID_BATCH 1024	   /* ids per batch of reads */
 #define PROC_BYTES_MAX 1024
 #define FRAGS_MAX 100000
@@ -24,11 +24,28 @@
 	(PSFLG_FREE | PSFLG_EXITING | PSFLG_RUNNING | PSFLG_GC | PSFLG_RUNNING_SYS |               \
 	 PSFLG_DIRTY_RUNNING | PSFLG_DIRTY_RUNNING_SYS)
 
-int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
+/* The ids of elements from @from on. */
+static void read_ids(struct vm *vm, struct proc_ids *ids, size_t from)
 {
 	struct read_req req[ID_BATCH];
+	size_t i, k;
+
+	for (; from < ids->n; from += k) {
+		k = ids->n - from < ID_BATCH ? ids->n - from : ID_BATCH;
+		for (i = 0; i < k; i++)
+			req[i] = (struct read_req){ ids->v[from + i].addr + vm->lay->f.proc_id,
+						    &ids->v[from + i].id, 8, false };
+		reader_batch(&vm->rd, req, k);
+		for (i = 0; i < k; i++)
+			if (!req[i].ok)
+				ids->v[from + i].id = 0;
+	}
+}
+
+int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
+{
+	size_t at, i, n, cap = 0, from;
 	uint64_t *slots;
-	size_t at, i, n, cap = 0, from, k;
 
 	memset(ids, 0, sizeof(*ids));
 	slots = xcalloc(TABLE_CHUNK, sizeof(*slots));
@@ -39,6 +56,7 @@ int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
 			snap_proc_ids_free(ids);
 			return -1;
 		}
+		from = ids->n;
 		for (i = 0; i < n; i++) {
 			if (!slots[i])
 				continue;
@@ -51,18 +69,10 @@ int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
 			}
 			ids->v[ids->n++] = (struct proc_id){ slots[i], 0, at + i };
 		}
+		/* at once: processes come and go */
+		read_ids(vm, ids, from);
 	}
 	free(slots);
-	for (from = 0; from < ids->n; from += k) {
-		k = ids->n - from < ID_BATCH ? ids->n - from : ID_BATCH;
-		for (i = 0; i < k; i++)
-			req[i] = (struct read_req){ ids->v[from + i].addr + vm->lay->f.proc_id,
-						    &ids->v[from + i].id, 8, false };
-		reader_batch(&vm->rd, req, k);
-		for (i = 0; i < k; i++)
-			if (!req[i].ok)
-				ids->v[from + i].id = 0;
-	}
 	return 0;
 }
 

@@ -363,6 +363,10 @@ static int vm_load(struct vm *vm, unsigned int flags)
 	if (err && !(flags & VM_KEEP_GOING))
 		return err;
 	read_node_name(vm);
+	if (!err && !strchr(vm->node, '@')) {
+		log_step("pid %d: the node's name cannot be read", vm->target.pid);
+		vm->node[0] = '\0';
+	}
 	vm->atom_initial_call = find_initial_call_key(vm);
 	log_step("pid %d: %s, %zu schedulers, %zu allocator instances, %zu checks passed",
 		 vm->target.pid, vm->node[0] ? vm->node : "node name unknown", vm->nscheds,
