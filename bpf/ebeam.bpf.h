@@ -104,7 +104,7 @@ static __always_inline __u64 read_u64(__u64 addr)
 }
 
 /* The thread's state, or NULL when this is not the target or the table of threads is full. */
-static __always_inline int enter_thread(struct who *w, __u32 group, __u32 sample)
+static __always_inline int enter_thread(struct who *w, __u32 group, __u32 always)
 {
 	struct bpf_pidns_info ns = {};
 	struct eb_thread *t;
@@ -112,6 +112,10 @@ static __always_inline int enter_thread(struct who *w, __u32 group, __u32 sample
 
 	if (stopped)
 		return 0;
+	/* timed from the very start: all the time, or for a sample */
+	w->start_ns = 0;
+	if (always || bpf_get_prandom_u32() % EB_BODY_SAMPLE == 0)
+		w->start_ns = bpf_ktime_get_ns();
 	if (bpf_get_ns_current_pid_tgid(cfg.ns_dev, cfg.ns_ino, &ns, sizeof(ns)) ||
 	    ns.tgid != cfg.tgid)
 		return 0;
@@ -132,21 +136,18 @@ static __always_inline int enter_thread(struct who *w, __u32 group, __u32 sample
 	if (!w->st)
 		return 0;
 	w->st->hits[group]++;
-	w->start_ns = 0;
-	if (sample == 1 || w->st->body_tick++ % EB_BODY_SAMPLE == 0)
-		w->start_ns = bpf_ktime_get_ns();
 	w->key = (__u64)tid << 8 | EB_KEY_THREAD;
 	w->proc = 0;
 	return 1;
 }
 
 /* As above, and the process or port that runs on this thread (ErtsSchedulerData). */
-static __always_inline int enter(struct who *w, __u32 group, __u32 sample)
+static __always_inline int enter(struct who *w, __u32 group, __u32 always)
 {
 	__u64 words[16];
 	__u64 id, port;
 
-	if (!enter_thread(w, group, sample))
+	if (!enter_thread(w, group, always))
 		return 0;
 	if (!w->sched)
 		return 1;
@@ -170,11 +171,11 @@ static __always_inline int enter(struct who *w, __u32 group, __u32 sample)
 	return 1;
 }
 
-static __always_inline void leave(struct who *w, __u32 group, __u32 sample)
+static __always_inline void leave(struct who *w, __u32 group, __u32 always)
 {
 	if (w->start_ns)
 		w->st->body_ns[group] += (bpf_ktime_get_ns() - w->start_ns) *
-					 (sample == 1 ? 1 : EB_BODY_SAMPLE);
+					 (always ? 1 : EB_BODY_SAMPLE);
 }
 
 /* The row of a process, made on first sight; NULL (and counted) when the map is full. */

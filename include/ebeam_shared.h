@@ -78,7 +78,6 @@ struct eb_thread {
 struct eb_thread_state {
 	__u64 hits[EB_NGROUPS];	   /* traps taken */
 	__u64 body_ns[EB_NGROUPS]; /* time in our programs, from timed samples */
-	__u64 body_tick;
 	/* the chain walk's answer */
 	__u64 walk_refs, walk_bytes, walk_truncated;
 	/* the collection under way on this thread */

@@ -107,8 +107,8 @@ def guard(node):
 
 def container():
     """A node in pid and mount namespaces of its own, seen from the host."""
-    with ebt.Node(ebt.RELEASES[-1], wrap=["unshare", "--pid", "--fork", "--mount-proc",
-                                 "--kill-child"]) as node:
+    with ebt.Node(ebt.RELEASES[-1], wrap=["unshare", "--pid", "--mount", "--fork",
+                                                 "--propagation", "unchanged", "--kill-child"]) as node:
         pid = node.eval("C = fixture:worker()")
         with ebt.trace(node) as t:
             node.eval("fixture:do(C, {copy, 100, 4090})")
