@@ -55,16 +55,6 @@ static void prove_atoms(struct vm *vm)
 		BAD("layout atom table", "%u of 64 atoms of %u know their index", good, entries);
 }
 
-static bool term_is_port_id(eterm_t t)
-{
-	return term_is_port(t);
-}
-
-static bool term_is_pid_id(eterm_t t)
-{
-	return term_is_pid(t);
-}
-
 /* The element that a scheduler's word points to has the right kind of id, or there is none. */
 static bool runs(struct vm *vm, vmaddr_t word, bool (*right)(eterm_t))
 {
@@ -104,8 +94,8 @@ static void prove_schedulers(struct vm *vm)
 		}
 		/* what it runs, if anything, is a process or a port; it may change underfoot */
 		for (try = 0; try < TRIES; try++)
-			if (runs(vm, s->addr + f->sched_current_process, term_is_pid_id) &&
-			    runs(vm, s->addr + f->sched_current_port, term_is_port_id))
+			if (runs(vm, s->addr + f->sched_current_process, term_is_pid) &&
+			    runs(vm, s->addr + f->sched_current_port, term_is_port))
 				break;
 		current += try < TRIES;
 	}
