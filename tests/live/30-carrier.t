@@ -20,10 +20,13 @@ SINGLE = {"binary_alloc": 20, "ets_alloc": 0, "driver_alloc": 12}
 
 
 def difference(a, b):
-    """What changed, per allocator and instance: made, given back, there."""
+    """What changed, per allocator and instance: calls that made and that gave back, then carriers
+    and bytes there, of multi-block (with the pool) and of single-block ones."""
     def state(i):
-        return [i["mseg_alloc"] + i["sys_alloc"], i["mseg_dealloc"] + i["sys_free"],
-                sum(i["carriers"].values())]
+        there = [i[what]["mbcs"] + i[what].get("mbcs_pool", 0) for what in ("carriers",
+                                                                          "carriers_size")]
+        return [i["mseg_alloc"] + i["sys_alloc"], i["mseg_dealloc"] + i["sys_free"], *there,
+                i["carriers"]["sbcs"], i["carriers_size"]["sbcs"]]
     return {(name, y["instance"]): [v - u for u, v in zip(state(x), state(y))]
             for name in a for x, y in zip(a[name], b[name])}
 
@@ -52,10 +55,15 @@ def carriers(node):
                 ebt.between(inner[a, i][1], ebt.total(mine, "destroyed"), outer[a, i][1],
                             what + "instance %d: destroyed" % i, *mine)
             if inner == outer:
-                every = ebt.rows(doc, "carrier")
-                ebt.equal(ebt.total(every, "created") - ebt.total(every, "destroyed"),
-                          sum(v[2] for v in inner.values()),
-                          what + "all created less all destroyed is the change of what is there")
+                for kind, at in (("mbc", 2), ("sbc", 4)):
+                    every = ebt.rows(doc, "carrier", kind=kind)
+                    ebt.equal(ebt.total(every, "created") - ebt.total(every, "destroyed"),
+                              sum(v[at] for v in inner.values()),
+                              what + kind + " created less destroyed is the change of what is there")
+                    ebt.equal(ebt.total(every, "created_bytes") - ebt.total(every, "destroyed_bytes")
+                              + ebt.total(every, "grown_bytes") - ebt.total(every, "shrunk_bytes"),
+                              sum(v[at + 1] for v in inner.values()),
+                              what + kind + " bytes, too")
             found = ebt.rows(doc, "carrier", allocator=name)
             made = ebt.total(found, "created")
             ebt.ok(made >= 3, what + "there was something to see")

@@ -300,13 +300,14 @@ used(Info) ->
 %% allocator's name: alloc, free, realloc, mseg_alloc, sys_alloc and so on.
 allocator(Name) ->
     Prefix = lists:sublist(atom_to_list(Name), length(atom_to_list(Name)) - length("alloc")),
-    [maps:merge(#{instance => Instance, carriers => carriers(Info)}, calls(Prefix, Info))
+    [maps:merge(#{instance => Instance, carriers => carriers(carriers, Info),
+                  carriers_size => carriers(carriers_size, Info)}, calls(Prefix, Info))
      || {instance, Instance, Info} <- erlang:system_info({allocator, Name})].
 
-%% Carriers by kind. The count has current, last maximum and maximum, or only
+%% Carriers, or their bytes, by kind. The count has current, last maximum and maximum, or only
 %% the current one, and is divided by source (mseg and sys) for mbcs and sbcs.
-carriers(Info) ->
-    maps:from_list([{Kind, element(2, lists:keyfind(carriers, 1, Part))}
+carriers(What, Info) ->
+    maps:from_list([{Kind, element(2, lists:keyfind(What, 1, Part))}
                     || {Kind, Part} <- Info,
                        lists:member(Kind, [mbcs, mbcs_pool, sbcs])]).
 
