@@ -66,7 +66,7 @@ static void plan_alloc(struct vm *vm, struct probe_plan *plan)
 			add_site(vm, plan, PROG_FREE, vm->allctrs[a].free, s->name,
 				 SITE_ARG(0) | SITE_ARG(2), 0);
 		s = symbols_at(&vm->sym, vm->allctrs[a].realloc);
-		/* fix_alloc's realloc is a stub that ends the VM: no site */
+		/* fix_alloc's realloc only ends the VM: no site */
 		if (s && !strncmp(s->name, "erts_alcu_", 10))
 			add_site(vm, plan, PROG_REALLOC, vm->allctrs[a].realloc, s->name,
 				 SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
