@@ -10,11 +10,6 @@
 
 static const struct eb_alloc zero_alloc = {};
 
-/* Bits of Block_t.bhdr: all three flags set says single-block carrier. */
-#define BLK_FLAGS 7ULL
-#define SBC_BLK_SIZE 0x7ffffffffffffff8ULL
-#define MBC_BLK_SIZE 0xfffffffff8ULL
-
 static __always_inline int is_binary(__u32 type)
 {
 	return type == cfg.type_binary || type == cfg.type_drv_binary;
@@ -102,7 +97,7 @@ int eb_on_free(struct pt_regs *ctx)
 	bin = is_binary(type);
 	/* the block header, and behind it the Binary, whose orig_size is its fourth word at most */
 	bpf_probe_read_user(blk, bin ? 40 : 8, (void *)(ptr - 8));
-	block_size = blk[0] & ((blk[0] & BLK_FLAGS) == BLK_FLAGS ? SBC_BLK_SIZE : MBC_BLK_SIZE);
+	block_size = EB_BLOCK_BYTES(blk[0]);
 	if (cfg.want_alloc_rows && (a = alloc_row(&w, type))) {
 		add(a->frees, 1);
 		add(a->free_bytes, block_size);

@@ -76,7 +76,8 @@ int eb_on_gc_enter(struct pt_regs *ctx)
 	if (!enter_thread(&w, EB_GROUP_GC, 1))
 		return 0;
 	st = w.st;
-	if (st->gc.depth && st->gc.epoch == epochs[EB_GROUP_GC]) {
+	/* a call inside of it has its frame below; else its return was missed, and it is over */
+	if (st->gc.depth && st->gc.epoch == epochs[EB_GROUP_GC] && PT_REGS_SP(ctx) < st->gc.sp) {
 		st->gc.depth++;
 		goto out;
 	}
@@ -84,6 +85,7 @@ int eb_on_gc_enter(struct pt_regs *ctx)
 	if (read_process(st, proc))
 		goto out;
 	st->gc.epoch = epochs[EB_GROUP_GC];
+	st->gc.sp = PT_REGS_SP(ctx);
 	st->gc.proc = proc;
 	st->gc.id = field(st, cfg.proc_id);
 	st->gc.flags = field32(st, cfg.proc_flags);
@@ -123,7 +125,7 @@ static __always_inline __u64 pause_ns(struct eb_thread_state *st, __u64 now)
 }
 
 /* What the outermost call on this thread has done; st->scratch holds the Process after it. */
-static __always_inline void account_gc(struct who *w, __u64 pause_ns)
+static __always_inline void account_gc(struct who *w, __u64 pause)
 {
 	struct eb_thread_state *st = w->st;
 	__u64 info[2] = {}, gen_gcs, released, released_bytes;
@@ -155,10 +157,10 @@ static __always_inline void account_gc(struct who *w, __u64 pause_ns)
 		add(p->minor, 1);
 	else
 		add(p->major, 1);
-	add(p->pause_total_ns, pause_ns);
-	if (pause_ns > p->pause_max_ns)
-		p->pause_max_ns = pause_ns;
-	add(p->pause_hist[log2_slot(pause_ns)], 1);
+	add(p->pause_total_ns, pause);
+	if (pause > p->pause_max_ns)
+		p->pause_max_ns = pause;
+	add(p->pause_hist[log2_slot(pause)], 1);
 	reclaimed = counted ? info[0] - st->gc.reclaimed : st->gc.words - words_in_use(st);
 	add(p->reclaimed_words, reclaimed);
 	p->heap_words = PTR_WORDS(field(st, cfg.proc_hend), field(st, cfg.proc_heap)) +

@@ -47,17 +47,17 @@ struct eb_config {
 	__u32 proc_read_bytes;
 	/* ErtsSchedulerData: one read covers both words */
 	__u32 sched_read_off, sched_read_bytes, sched_proc_rel, sched_port_rel;
-	__u32 sched_gc_reclaimed, sched_gc_cols;
+	__u32 sched_gc_reclaimed; /* and garbage_cols behind it */
 	/* Process */
 	__u32 proc_id, proc_reg, proc_initial, proc_dictionary;
 	__u32 proc_htop, proc_heap, proc_hend, proc_abandoned_heap, proc_flags, proc_gen_gcs;
 	__u32 proc_heap_sz;
 	__u32 proc_old_heap, proc_old_htop, proc_old_hend;
-	__u32 proc_off_heap_first, proc_off_heap_overhead, proc_wrt_bins; /* wrt_bins: 0 = none */
+	__u32 proc_off_heap_first, proc_wrt_bins; /* wrt_bins: 0 = none */
 	__u32 proc_mbuf_sz, proc_state;
 	__u32 flag_hibernate_pending; /* F_DIRTY_GC_HIBERNATE */
 	/* off-heap node, Binary */
-	__u32 oh_node_bytes, oh_next, oh_val, oh_header;
+	__u32 oh_node_bytes, oh_val, oh_header;
 	__u32 bin_orig_size, bin_data;
 	__u32 bin_pad, drv_bin_pad; /* bytes asked for beyond header and payload */
 	__u32 type_binary, type_drv_binary;
@@ -84,6 +84,7 @@ struct eb_thread_state {
 	struct {
 		__u32 depth, epoch;
 		__u32 flags, state, truncated, pad;
+		__u64 sp; /* stack pointer at its entry */
 		__u64 start_ns, proc, id;
 		__u64 words, gen_gcs, cols, reclaimed;
 		__u64 refs, bytes;
@@ -98,6 +99,10 @@ struct eb_thread_state {
 	} carrier;
 	__u64 scratch[EB_SCRATCH_BYTES / 8];
 };
+
+/* Block_t.bhdr: the size behind a header; all three flags set says single-block carrier. */
+#define EB_BLOCK_BYTES(bhdr)                                                                       \
+	((bhdr) & (((bhdr)&7) == 7 ? 0x7ffffffffffffff8ULL : 0xfffffffff8ULL))
 
 enum {
 	EB_PROC_EXITED = 1,   /* seen to exit: its names are final */

@@ -166,8 +166,6 @@ static int report_interval(struct session *s, size_t *rows)
 		.command = s->cmd->name,
 		.duration_ns = until - s->interval_start,
 		.have_coverage = true,
-		.max_overhead = s->opt->max_overhead,
-		.exact = s->opt->exact,
 		.faults = s->vm.rd.faults,
 		.skipped = m.skipped,
 		.lost = probe_lost(s->watch.probe),

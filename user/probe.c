@@ -54,7 +54,6 @@ struct probe {
 	size_t nclosing;
 	struct eb_thread_state *states; /* mapped */
 	size_t states_bytes;
-	pid_t tids[EB_MAX_THREADS];
 	size_t nthreads; /* known at attach */
 };
 
@@ -107,7 +106,6 @@ static int fill_config(struct vm *vm, unsigned int want, struct eb_config *c)
 	c->sched_proc_rel = 0;
 	c->sched_port_rel = (f->sched_current_port - c->sched_read_off) / 8;
 	c->sched_gc_reclaimed = f->sched_gc_reclaimed;
-	c->sched_gc_cols = f->sched_gc_cols;
 	c->proc_id = f->proc_id;
 	c->proc_reg = f->proc_reg;
 	c->proc_initial = f->proc_initial;
@@ -123,14 +121,12 @@ static int fill_config(struct vm *vm, unsigned int want, struct eb_config *c)
 	c->proc_old_htop = f->proc_old_htop;
 	c->proc_old_hend = f->proc_old_hend;
 	c->proc_off_heap_first = f->proc_off_heap_first;
-	c->proc_off_heap_overhead = f->proc_off_heap_overhead;
 	c->proc_wrt_bins = f->proc_wrt_bins == LAYOUT_ABSENT ? 0 : f->proc_wrt_bins;
 	c->proc_mbuf_sz = f->proc_mbuf_sz;
 	c->proc_state = f->proc_state;
 	c->proc_read_bytes = f->proc_size & ~7u;
 	c->flag_hibernate_pending = r->flag_hibernate_pending;
 	c->oh_node_bytes = r->bin_node_bytes;
-	c->oh_next = f->oh_next;
 	c->oh_val = f->oh_val;
 	c->oh_header = r->bin_header;
 	c->bin_orig_size = f->bin_orig_size;
@@ -148,7 +144,7 @@ static int fill_config(struct vm *vm, unsigned int want, struct eb_config *c)
 			   libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_loop, NULL) == 1;
 	/* the shapes that the programs are written for */
 	if (c->sched_read_bytes > 120 || f->sched_current_port < f->sched_current_process ||
-	    c->proc_read_bytes > EB_SCRATCH_BYTES || c->oh_next != 16 ||
+	    c->proc_read_bytes > EB_SCRATCH_BYTES || f->oh_next != 16 ||
 	    f->sched_gc_cols != f->sched_gc_reclaimed + 8)
 		return fail(EXIT_UNSUPPORTED, "", "layout %s has a shape that the probes do not "
 			    "know", vm->lay->name);
@@ -190,7 +186,7 @@ static int fill_threads(struct probe *p)
 		tid = vm->scheds[i].tid;
 		if (bpf_map_update_elem(fd, &tid, &t, BPF_ANY))
 			return -errno;
-		p->tids[p->nthreads++] = tid;
+		p->nthreads++;
 	}
 	/* threads that turn up later take the slots behind */
 	p->skel->bss->extra_threads = p->nthreads;
@@ -314,13 +310,14 @@ static void finish_closing(struct probe *p, unsigned int groups)
 	size_t i, n = 0;
 
 	for (i = 0; i < p->nclosing; i++) {
+		if (!p->closing[i].threaded)
+			continue; /* done before */
 		if (!(groups & 1u << p->closing[i].group)) {
 			/* a thread works on an entry: entries stay where they are */
 			n = i + 1;
 			continue;
 		}
-		if (p->closing[i].threaded)
-			pthread_join(p->closing[i].thread, NULL);
+		pthread_join(p->closing[i].thread, NULL);
 		p->closing[i].threaded = false;
 	}
 	p->nclosing = n;
@@ -330,8 +327,8 @@ static void detach_groups(struct probe *p, unsigned int groups)
 {
 	size_t i;
 
-	/* room for all in the worst case */
-	if (p->nclosing + PROBE_MAX_SITES / 2 > ARRAY_SIZE(p->closing))
+	/* room for all that may follow */
+	if (p->nclosing + p->plan->n + PROG_N > ARRAY_SIZE(p->closing))
 		finish_closing(p, ~0u);
 	for (i = 0; i < PROG_N; i++)
 		if (groups & 1u << probe_prog_group[i] && p->multi_fds[i] >= 0) {
@@ -357,8 +354,6 @@ int probe_attach(struct probe *p, enum eb_group group)
 	/* two links on a site at a time would count twice */
 	finish_closing(p, 1u << group);
 	p->attached[group] = true;
-	/* calls under way, whose entry was not seen, must not meet older memory of theirs */
-	p->skel->bss->epochs[group]++;
 	if (p->multi)
 		for (i = 0; i < PROG_N && !err; i++) {
 			if (probe_prog_group[i] == group)
@@ -366,6 +361,11 @@ int probe_attach(struct probe *p, enum eb_group group)
 		}
 	else
 		err = attach_perf(p, group);
+	/*
+	 * Only now: a call that was entered before its return was probed would be taken for one
+	 * that goes on; and calls under way must not meet older memory of theirs.
+	 */
+	p->skel->bss->epochs[group]++;
 	if (err) {
 		probe_detach(p, group);
 		if (err == -ESRCH || !target_alive(&p->vm->target))
@@ -415,28 +415,9 @@ const volatile struct eb_thread_state *probe_thread_states(const struct probe *p
 	return p->states;
 }
 
-pid_t probe_thread_tid(const struct probe *p, size_t i)
-{
-	return i < p->nthreads ? p->tids[i] : 0;
-}
-
 uint64_t probe_lost(const struct probe *p)
 {
 	return p->skel->bss->lost_rows + p->skel->bss->lost_threads;
-}
-
-uint64_t probe_map_bytes(const struct probe *p)
-{
-	struct bpf_map *m;
-	uint64_t sum = 0;
-
-	bpf_object__for_each_map(m, p->skel->obj) {
-		/* a hash element has a header of some 48 bytes */
-		sum += (uint64_t)bpf_map__max_entries(m) *
-		       ((bpf_map__key_size(m) + 7) / 8 * 8 + (bpf_map__value_size(m) + 7) / 8 * 8 +
-			(bpf_map__type(m) == BPF_MAP_TYPE_HASH ? 48 : 0));
-	}
-	return sum;
 }
 
 size_t probe_read_map(const struct probe *p, enum probe_map which, void **keys, void **values)

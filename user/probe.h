@@ -92,12 +92,8 @@ double probe_group_ns(const struct probe_plan *plan, enum eb_group group,
 
 /* Threads that have state: known ones first; a live view, mapped from the kernel. */
 const volatile struct eb_thread_state *probe_thread_states(const struct probe *p, size_t *n);
-/* Linux tid (in the target's namespace) of state slot i; 0 when not known. */
-pid_t probe_thread_tid(const struct probe *p, size_t i);
 
 uint64_t probe_lost(const struct probe *p);
-/* Bytes of kernel memory that the maps take, as far as their sizes tell. */
-uint64_t probe_map_bytes(const struct probe *p);
 
 /* Copies all entries of a map; *keys and *values are malloc'ed arrays.  Returns their number. */
 enum probe_map { MAP_PROCS, MAP_ALLOC, MAP_CARRIER };

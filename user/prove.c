@@ -8,6 +8,7 @@
  * them; then nothing is read or traced, and the check is named.  The VM runs meanwhile: checks on
  * things that move are tried a few times, and judge what holds still.
  */
+#include "ebeam_shared.h"
 #include "vm.h"
 #include "snap_proc.h"
 #include "term.h"
@@ -80,7 +81,6 @@ static void prove_schedulers(struct vm *vm)
 		good += s->no == ++no[s->kind];
 		typed += reader_u32(&vm->rd, s->addr + f->sched_type, &type) && type == s->kind;
 		with_tid += s->tid != 0;
-		snprintf(path, sizeof(path), "/proc/%d/task", vm->target.pid);
 		if (s->tid && vm->target.pid) {
 			/* task folders are named as the host counts; a container's own tids are
 			 * checked by number only */
@@ -229,7 +229,7 @@ static void tally_off_heap(struct vm *vm, const struct proc_image *p, struct pro
 		    !reader_u64(&vm->rd, node[f->oh_val / 8 & 3] - 8, &hdr))
 			continue;
 		sizes[0] = bin[f->bin_orig_size / 8 & 3];
-		sizes[1] = (hdr & 7) == 7 ? hdr & 0x7ffffffffffffff8ULL : hdr & 0xfffffffff8ULL;
+		sizes[1] = EB_BLOCK_BYTES(hdr);
 		sizes[2] = bin[f->bin_refc / 8 & 3];
 		if (sizes[2] >= 1 && sizes[2] < 1ULL << 40 && sizes[1] >= f->bin_data &&
 		    sizes[0] <= sizes[1] - f->bin_data)

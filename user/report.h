@@ -73,9 +73,6 @@ struct run_info {
 	uint64_t duration_ns;
 	bool have_coverage;
 	double coverage[EB_NGROUPS]; /* < 0: not among the sites of this command */
-	double needs_percent[EB_NGROUPS];
-	double max_overhead; /* percent */
-	bool exact;
 	uint64_t faults, skipped, lost;
 	double reader_cpu_ms;
 	uint64_t bytes_read;

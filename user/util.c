@@ -44,12 +44,6 @@ void log_all(const char *fmt, ...)
 		LOG("ebeam: ");
 }
 
-void log_vall(const char *fmt, va_list ap)
-{
-	if (verbosity >= 2)
-		vfprintf(stderr, fmt, ap);
-}
-
 int fail(enum exit_status status, const char *hint, const char *fmt, ...)
 {
 	struct failure f = { .status = status };

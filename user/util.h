@@ -35,7 +35,6 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* log_step: -v, what is being done; log_all: -vv, everything. */
 void log_step(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_all(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void log_vall(const char *fmt, va_list ap);
 
 /**
  * fail() - note why the command ends: object, action, cause; then the next step

@@ -98,6 +98,23 @@ def statistics(node):
     node.eval("[fixture:stop(P) || P <- [Big | S]]")
 
 
+def attached_under_load(node):
+    """Collections that go on while the probes are set leave nothing behind that hides later ones."""
+    node.eval("A = [fixture:worker([{min_heap_size, 20000}]) || _ <- lists:seq(1, 8)]")
+    node.eval("B = [fixture:worker() || _ <- lists:seq(1, 6)]")
+    pids = node.eval("A")
+    node.eval("[fixture:send(P, {garbage, 200000}) || P <- B]")
+    with ebt.trace(node) as t:
+        node.eval("[fixture:await(P) || P <- B]")
+        # All at a time, so that every scheduler has its part.
+        node.eval("[fixture:send(P, {gc, major, 60}) || P <- A]")
+        node.eval("[fixture:await(P) || P <- A]")
+        doc = t.stop()
+    ebt.equal([minor_major(doc, p) for p in pids], [[0, 60]] * 8,
+              "attached under load: every later collection is counted")
+    node.eval("[fixture:stop(P) || P <- A ++ B]")
+
+
 def minor_gcs(node):
     """The process's own count, which starts anew at a major collection."""
     pid = node.eval("G = %s" % ROOMY)
@@ -110,4 +127,4 @@ def minor_gcs(node):
 
 
 if __name__ == "__main__":
-    ebt.run(forced, natural, statistics, minor_gcs)
+    ebt.run(forced, natural, statistics, attached_under_load, minor_gcs)

@@ -161,7 +161,7 @@ static struct report make_report(const struct model *m)
 		report_table(m, sections[i], NULL, i == 0 ? 5 : 0, &tables[i]);
 	r.run = (struct run_info){
 		.command = "trace", .duration_ns = 10 * 1000000000ULL, .have_coverage = true,
-		.coverage = { 0.034, 1, 1, -1 }, .max_overhead = 2, .faults = 1, .skipped = 2,
+		.coverage = { 0.034, 1, 1, -1 }, .faults = 1, .skipped = 2,
 		.lost = 3, .reader_cpu_ms = 12.34, .bytes_read = 123456, .traced = true,
 		.probe_hits = 98765, .probe_ns_per_hit = 512.3, .overhead_percent = 1.25,
 		.notes = notes, .nnotes = 2,
