@@ -112,10 +112,8 @@ static json_object *totals_json(const struct table *t)
 	for (i = 0; i < t->ntotals; i++)
 		json_object_object_add(o, t->totals[i].key, value_json(&t->totals[i].value));
 	json_object_object_add(o, "rows", u64(t->nrows_all));
-	if (t->hist_title)
-		json_object_object_add(
-			o, !strcmp(t->hist_title, "nsecs") ? "pause_histogram" : "size_histogram",
-			hist_json(&t->hist));
+	for (i = 0; i < t->nhists; i++)
+		json_object_object_add(o, t->hists[i].key, hist_json(&t->hists[i].hist));
 	return o;
 }
 

@@ -228,26 +228,29 @@ static void print_rows(const struct table *t)
 	}
 }
 
-static void print_hist(const struct table *t)
+static const char *const hist_units[] = { "value", "bytes", "nsecs", "words" };
+
+static void print_hist(const struct table_hist *th)
 {
+	const struct hist *h = &th->hist;
 	uint64_t max = 0, n;
 	char count[32];
 	int first = -1, last = -1, i, k;
 
 	for (i = 0; i < EB_HIST_SLOTS; i++) {
-		if (!t->hist.slot[i])
+		if (!h->slot[i])
 			continue;
 		if (first < 0)
 			first = i;
 		last = i;
-		if (t->hist.slot[i] > max)
-			max = t->hist.slot[i];
+		if (h->slot[i] > max)
+			max = h->slot[i];
 	}
 	if (first < 0)
 		return;
-	printf("\n     %-19s : count    %s\n", t->hist_title, t->hist_of);
+	printf("\n     %-19s : count    %s\n", hist_units[th->unit], th->of);
 	for (i = first; i <= last; i++) {
-		n = t->hist.slot[i];
+		n = h->slot[i];
 		fmt_count(n, count, sizeof(count));
 		printf("%10llu -> %-10llu : %-8s |", (unsigned long long)hist_lo(i),
 		       (unsigned long long)hist_hi(i), count);
@@ -321,7 +324,7 @@ static void print_foot(const struct report *r)
 int out_text(const struct report *r)
 {
 	const struct table *t;
-	size_t i;
+	size_t i, k;
 
 	if (r->vm)
 		print_head(r);
@@ -337,8 +340,8 @@ int out_text(const struct report *r)
 			puts("  nothing seen");
 		if (t->nrows < t->nrows_all)
 			printf("... %zu more rows (-l 0 shows all)\n", t->nrows_all - t->nrows);
-		if (t->hist_title)
-			print_hist(t);
+		for (k = 0; k < t->nhists; k++)
+			print_hist(&t->hists[k]);
 	}
 	if (r->vm)
 		print_foot(r);

@@ -356,10 +356,26 @@ static void total_u(struct table *t, const char *key, uint64_t u)
 		t->totals[t->ntotals++] = (struct total){ key, { .kind = VAL_U64, .u = u } };
 }
 
+/* The first one is what a compact report shows. */
+static struct hist *add_hist(struct table *t, const char *key, enum unit unit, const char *label,
+			     const char *of)
+{
+	struct table_hist *h = &t->hists[t->nhists];
+
+	if (t->nhists == TABLE_HISTS)
+		abort();
+	*h = (struct table_hist){
+		.key = key, .unit = unit, .label = label, .of = of, .main = !t->nhists++,
+	};
+	return &h->hist;
+}
+
 static void sum_alloc(const struct model *m, struct table *t)
 {
 	uint64_t allocs = 0, bytes = 0, frees = 0, freed = 0, reallocs = 0;
 	const struct alloc_row *r;
+	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "sizes",
+				  "allocations by bytes asked for");
 	char a[32], b[32];
 	size_t i;
 
@@ -370,7 +386,7 @@ static void sum_alloc(const struct model *m, struct table *t)
 		frees += r->frees;
 		freed += r->free_bytes;
 		reallocs += r->reallocs;
-		hist_add(&t->hist, &r->sizes);
+		hist_add(h, &r->sizes);
 	}
 	total_u(t, "allocs", allocs);
 	total_u(t, "alloc_bytes", bytes);
@@ -383,8 +399,6 @@ static void sum_alloc(const struct model *m, struct table *t)
 		 (unsigned long long)frees, fmt_bytes(freed, b, sizeof(b)),
 		 (unsigned long long)reallocs);
 	t->headline = "who allocates, and what";
-	t->hist_title = "bytes";
-	t->hist_of = "allocations by bytes asked for";
 }
 
 static void sum_bin(const struct model *m, struct table *t)
@@ -392,6 +406,8 @@ static void sum_bin(const struct model *m, struct table *t)
 	uint64_t refs = 0, held = 0, created = 0, bytes = 0, freed = 0, freed_bytes = 0;
 	uint64_t released = 0, released_bytes = 0, holders = 0;
 	const struct bin_row *r;
+	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "sizes created",
+				  "binaries created by size");
 	char a[32], b[32], c[32];
 	size_t i;
 
@@ -406,7 +422,7 @@ static void sum_bin(const struct model *m, struct table *t)
 		freed_bytes += r->freed_bytes;
 		released += r->released;
 		released_bytes += r->released_bytes;
-		hist_add(&t->hist, &r->sizes);
+		hist_add(h, &r->sizes);
 	}
 	total_u(t, "held_refs", refs);
 	total_u(t, "held_bytes", held);
@@ -423,14 +439,14 @@ static void sum_bin(const struct model *m, struct table *t)
 		 fmt_bytes(bytes, b, sizeof(b)), (unsigned long long)freed,
 		 fmt_bytes(freed_bytes, c, sizeof(c)));
 	t->headline = "who holds refc binaries, and who makes and frees them";
-	t->hist_title = "bytes";
-	t->hist_of = "binaries created by size";
 }
 
 static void sum_carrier(const struct model *m, struct table *t)
 {
 	uint64_t created = 0, bytes = 0, destroyed = 0, gone = 0, grown = 0, unused = 0, size = 0;
 	const struct carrier_row *r;
+	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "sizes created",
+				  "carriers created by size");
 	char a[32], b[32], c[32], d[32];
 	size_t i;
 
@@ -445,7 +461,7 @@ static void sum_carrier(const struct model *m, struct table *t)
 			unused += unused_bytes(r);
 			size += r->carriers_size;
 		}
-		hist_add(&t->hist, &r->sizes);
+		hist_add(h, &r->sizes);
 	}
 	total_u(t, "created", created);
 	total_u(t, "created_bytes", bytes);
@@ -460,14 +476,14 @@ static void sum_carrier(const struct model *m, struct table *t)
 		 (unsigned long long)destroyed, fmt_bytes(gone, b, sizeof(b)),
 		 fmt_bytes(size, c, sizeof(c)), fmt_bytes(unused, d, sizeof(d)));
 	t->headline = "which allocators take and return carriers, and how empty they are";
-	t->hist_title = "bytes";
-	t->hist_of = "carriers created by size";
 }
 
 static void sum_gc(const struct model *m, struct table *t)
 {
 	uint64_t minor = 0, major = 0, pause = 0, max = 0, released = 0, reclaimed = 0;
 	const struct gc_row *r;
+	struct hist *h = add_hist(t, "pause_histogram", UNIT_NS, "pauses",
+				  "collections by duration");
 	char a[32], b[32], c[32];
 	size_t i;
 
@@ -480,7 +496,7 @@ static void sum_gc(const struct model *m, struct table *t)
 			max = r->pause_max_ns;
 		reclaimed += r->reclaimed_words;
 		released += r->released_bytes;
-		hist_add(&t->hist, &r->pauses);
+		hist_add(h, &r->pauses);
 	}
 	total_u(t, "minor", minor);
 	total_u(t, "major", major);
@@ -494,8 +510,6 @@ static void sum_gc(const struct model *m, struct table *t)
 		 (unsigned long long)minor, (unsigned long long)major, fmt_ns(pause, a, sizeof(a)),
 		 fmt_ns(max, b, sizeof(b)), fmt_bytes(8.0 * (int64_t)reclaimed, c, sizeof(c)));
 	t->headline = "who collects garbage, and for how long";
-	t->hist_title = "nsecs";
-	t->hist_of = "collections by duration";
 }
 
 void report_table(const struct model *m, unsigned int section, const char *sort, size_t limit,

@@ -52,6 +52,17 @@ struct total {
 };
 
 #define TABLE_TOTALS 16
+#define TABLE_HISTS 3
+
+/* A histogram over all rows of a table. */
+struct table_hist {
+	struct hist hist;
+	const char *key;   /* in JSON's totals */
+	const char *label; /* in the line of a compact report */
+	const char *of;	   /* what it counts, in full */
+	enum unit unit;	   /* of what its bounds are */
+	bool main;	   /* shown in a compact report, too */
+};
 
 struct table {
 	const char *name;     /* the section: "bin" */
@@ -62,10 +73,9 @@ struct table {
 	size_t nrows, nrows_all;
 	struct total totals[TABLE_TOTALS];
 	size_t ntotals;
-	char verdict[200];  /* one line of text: the totals, in words */
-	struct hist hist; /* over all rows */
-	const char *hist_title; /* unit as the BCC tools print it */
-	const char *hist_of;
+	char verdict[200]; /* one line of text: the totals, in words */
+	struct table_hist hists[TABLE_HISTS];
+	size_t nhists;
 };
 
 struct run_info {
@@ -89,6 +99,7 @@ struct report {
 	struct table *tables;
 	size_t ntables;
 	bool sections; /* JSON: tables under `sections`, else one table's rows under `rows` */
+	bool compact;  /* text: a line of totals and one of histogram a section, to fit a screen */
 };
 
 /* The sections of a trace, by WANT_* bit (probe.h). */
