@@ -64,7 +64,7 @@ static void note(struct session *s, const char *fmt, ...)
 static void make_notes(struct session *s, const struct model *m)
 {
 	static const char *const consequence[EB_NGROUPS] = {
-		[EB_GROUP_ALLOC] = "allocations and binaries created or freed",
+		[EB_GROUP_ALLOC] = "allocations and binaries",
 		[EB_GROUP_GC] = "collections",
 		[EB_GROUP_EXIT] = "exits",
 		[EB_GROUP_CARRIER] = "carriers",
@@ -78,9 +78,9 @@ static void make_notes(struct session *s, const struct model *m)
 	for (k = 0; k < EB_NGROUPS; k++) {
 		if (!g->groups[k].bursts)
 			continue;
-		note(s, "%s were watched %.1f %% of the time, first interrupted after %.1f s: they "
-			"cost %.1f %% of a scheduler while watched; the budget is %g %% "
-			"(--max-overhead, --exact); ~ marks counts scaled up by the VM's own",
+		note(s, "%s were watched %.1f %% of the time, in bursts from %.1f s on: they cost "
+			"%.1f %% of a scheduler, the budget is %g %% (--max-overhead, --exact); "
+			"~: scaled up by the VM's counters",
 		     consequence[k], 100 * watch_coverage(&s->watch, k),
 		     g->groups[k].first_off / 1e9, 100 * g->groups[k].rate,
 		     s->opt->max_overhead);
@@ -119,11 +119,16 @@ static enum alloc_by by_option(const char *by)
 	return !strcmp(by, "process") ? BY_PROCESS : BY_INITIAL_CALL;
 }
 
+static bool is_sections(const struct session *s)
+{
+	return s->cmd->arg & (s->cmd->arg - 1);
+}
+
 static size_t row_limit(const struct session *s)
 {
 	if (s->opt->limit >= 0)
 		return s->opt->limit;
-	return s->cmd->arg & (s->cmd->arg - 1) && !s->opt->json ? SCREEN_LIMIT : DEFAULT_LIMIT;
+	return is_sections(s) && !s->opt->json ? SCREEN_LIMIT : DEFAULT_LIMIT;
 }
 
 /* Collects what came in since the last report, and prints it. */
@@ -132,7 +137,11 @@ static int report_interval(struct session *s, size_t *rows)
 	/* in the order of the question: who holds, who makes, what it costs the allocator */
 	static const unsigned int order[] = { WANT_BIN, WANT_ALLOC, WANT_CARRIER, WANT_GC };
 	struct collect_input in = { .want = s->cmd->arg };
-	struct report r = { .vm = &s->vm, .sections = s->cmd->arg & (s->cmd->arg - 1) };
+	struct report r = {
+		.vm = &s->vm,
+		.sections = is_sections(s),
+		.compact = is_sections(s) && s->opt->limit, /* -l 0: all there is, however long */
+	};
 	uint64_t until = s->watch.end ? s->watch.end : now_ns();
 	struct vm_counters after;
 	struct watch_spent spent;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -373,6 +374,7 @@ int main(int argc, char **argv)
 		.duration_s = -1, .interval_s = -1, .limit = -1, .max_overhead = 2,
 	};
 
+	setlocale(LC_CTYPE, ""); /* text may go to a terminal that knows no UTF-8 */
 	signal(SIGPIPE, SIG_IGN); /* a write then fails with EPIPE, and probes are taken out */
 	run(argc, argv, &opt);
 	return finish(&opt);

@@ -2,10 +2,22 @@
 /*
  * Reports as text: aligned tables within the terminal's width (100 columns where there is no
  * terminal), and log2 histograms in the layout of the BCC tools.
+ *
+ * A compact report fits a screen.  A section is its totals, its rows, and one line of histogram, a
+ * cell for each power of two, its height the share of the fullest:
+ *
+ *   bin: 15 processes hold 182.1 MiB; 16571 created (88.3 MiB), 40124 freed (121.9 MiB) seen
+ *   PID       NAME     REFS       HELD  ...
+ *   <0.86.0>  router  18751  179.5 MiB  ...
+ *   ... 35 more rows   created: 64 B ▁▁▄█▅▂▂▂▂▂····▁ 1 MiB, 46 % in 512..1023 B
+ *
+ * Where the locale's charset is not UTF-8, all that is printed is ASCII: the cells are
+ * . : - = + * # and @ (_ for none), and bytes of names beyond ASCII are shown as \xHH.
  */
 #include "report.h"
 
 #include <errno.h>
+#include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -42,14 +54,24 @@ static size_t text_width(const char *s)
 	return n;
 }
 
-static void fmt_count(double n, char *buf, size_t size)
+static bool utf8_locale(void)
 {
-	if (n > -1e7 && n < 1e7)
-		snprintf(buf, size, "%.0f", n);
-	else if (n < 1e10)
-		snprintf(buf, size, "%.1fM", n / 1e6);
-	else
-		snprintf(buf, size, "%.1fG", n / 1e9);
+	return !strcmp(nl_langinfo(CODESET), "UTF-8");
+}
+
+/* Text as the terminal can take it: a UTF-8 name's second byte may steer one that is Latin-1. */
+static void fit_charset(const char *in, char *buf, size_t size)
+{
+	bool utf8 = utf8_locale();
+	size_t n = 0;
+
+	for (; *in && n + 5 < size; in++) {
+		if (utf8 || !(*in & 0x80))
+			buf[n++] = *in;
+		else
+			n += snprintf(buf + n, size - n, "\\x%02X", (unsigned char)*in);
+	}
+	buf[n] = '\0';
 }
 
 /* The column that has a number scaled up, of a column that was not watched all the time. */
@@ -81,7 +103,7 @@ static void cell(const struct table *t, const struct column *c, const void *row,
 	c->get(row, &v);
 	switch (v.kind) {
 	case VAL_TEXT:
-		snprintf(buf, size, "%s", v.text);
+		fit_charset(v.text, buf, size);
 		return;
 	case VAL_BOOL:
 		snprintf(buf, size, "%s", v.b ? "yes" : "no");
@@ -127,7 +149,7 @@ static void put(const char *s, size_t w, bool right, bool last)
 				n++;
 			putchar(*s);
 		}
-		fputs("\u2026", stdout);
+		fputs(utf8_locale() ? "\u2026" : "+", stdout);
 		return;
 	}
 	if (right)
@@ -137,16 +159,28 @@ static void put(const char *s, size_t w, bool right, bool last)
 		printf("%*s", (int)(w - len), "");
 }
 
+/* Bytes of the first n characters of s, which has more. */
+static size_t bytes_of(const char *s, size_t n)
+{
+	size_t i;
+
+	for (i = 0; s[i]; i++)
+		if ((s[i] & 0xc0) != 0x80 && !n--)
+			break;
+	return i;
+}
+
 /* Prints s from column `at` on, broken at spaces where the line of `width` ends. */
 static void put_wrapped(const char *s, size_t at, size_t width)
 {
-	size_t room = width > at + 20 ? width - at : 20, len, cut;
+	size_t room = width > at + 20 ? width - at : 20, end, cut;
 
-	while ((len = text_width(s)) > room) {
-		for (cut = room; cut > room / 2 && s[cut] != ' '; cut--)
+	while (text_width(s) > room) {
+		end = bytes_of(s, room);
+		for (cut = end; cut > end / 2 && s[cut] != ' '; cut--)
 			;
 		if (s[cut] != ' ')
-			cut = room;
+			cut = end;
 		printf("%.*s\n%*s", (int)cut, s, (int)at, "");
 		s += cut + (s[cut] == ' ');
 	}
@@ -156,8 +190,11 @@ static void put_wrapped(const char *s, size_t at, size_t width)
 /* A line of prose, continued under its own beginning. */
 static void print_wrapped(const char *indent, const char *s)
 {
+	char buf[2048];
+
+	fit_charset(s, buf, sizeof(buf));
 	fputs(indent, stdout);
-	put_wrapped(s, strlen(indent), term_width());
+	put_wrapped(buf, strlen(indent), term_width());
 	putchar('\n');
 }
 
@@ -230,34 +267,132 @@ static void print_rows(const struct table *t)
 
 static const char *const hist_units[] = { "value", "bytes", "nsecs", "words" };
 
-static void print_hist(const struct table_hist *th)
-{
-	const struct hist *h = &th->hist;
-	uint64_t max = 0, n;
-	char count[32];
-	int first = -1, last = -1, i, k;
+struct shape {
+	int first, last, peak; /* slots */
+	uint64_t max;
+	double sum;
+};
 
+static bool hist_shape(const struct hist *h, struct shape *s)
+{
+	int i;
+
+	*s = (struct shape){ .first = -1 };
 	for (i = 0; i < EB_HIST_SLOTS; i++) {
 		if (!h->slot[i])
 			continue;
-		if (first < 0)
-			first = i;
-		last = i;
-		if (h->slot[i] > max)
-			max = h->slot[i];
+		if (s->first < 0)
+			s->first = i;
+		s->last = i;
+		s->sum += h->slot[i];
+		if (h->slot[i] > s->max) {
+			s->max = h->slot[i];
+			s->peak = i;
+		}
 	}
-	if (first < 0)
+	return s->first >= 0;
+}
+
+/* As the BCC tools print them, wide bounds in wider columns. */
+static void print_hist(const struct table_hist *th)
+{
+	const struct hist *h = &th->hist;
+	char count[32], hi[32];
+	struct shape s;
+	int i, k, w;
+
+	if (!hist_shape(h, &s))
 		return;
-	printf("\n     %-19s : count    %s\n", hist_units[th->unit], th->of);
-	for (i = first; i <= last; i++) {
-		n = h->slot[i];
-		fmt_count(n, count, sizeof(count));
-		printf("%10llu -> %-10llu : %-8s |", (unsigned long long)hist_lo(i),
-		       (unsigned long long)hist_hi(i), count);
+	w = hist_hi(s.last) < 10000000000 ? 10 : 13;
+	printf("\n     %-*s : count    %s\n", 2 * w - 1, hist_units[th->unit], th->of);
+	for (i = s.first; i <= s.last; i++) {
+		/* the top slot has all that is larger */
+		snprintf(hi, sizeof(hi), i < EB_HIST_SLOTS - 1 ? "%llu" : "...",
+			 (unsigned long long)hist_hi(i));
+		printf("%*llu -> %-*s : %-8s |", w, (unsigned long long)hist_lo(i), w, hi,
+		       fmt_count(h->slot[i], count, sizeof(count)));
 		for (k = 0; k < STARS; k++)
-			putchar((double)k * max < (double)n * STARS ? '*' : ' ');
+			putchar((double)k * s.max < (double)h->slot[i] * STARS ? '*' : ' ');
 		puts("|");
 	}
+}
+
+/* A bound for people, number and unit apart, as short as it can be: 64 B, 4.1 us, 65 us. */
+static const char *fmt_bound(double v, enum unit unit, char *num, size_t size)
+{
+	static const char *const bytes[] = { " B", " KiB", " MiB", " GiB", " TiB" };
+	static const char *const ns[] = { " ns", " us", " ms", " s" };
+	unsigned int u = 0;
+
+	if (unit == UNIT_BYTES) {
+		for (; v >= 1024 && u + 1 < ARRAY_SIZE(bytes); u++)
+			v /= 1024;
+		snprintf(num, size, "%.0f", v);
+		return bytes[u];
+	}
+	if (unit == UNIT_NS) {
+		for (; v >= 1000 && u + 1 < ARRAY_SIZE(ns); u++)
+			v /= 1000;
+		snprintf(num, size, v < 9.95 ? "%.1f" : "%.0f", v);
+		if (strlen(num) > 2 && !strcmp(num + strlen(num) - 2, ".0"))
+			num[strlen(num) - 2] = '\0';
+		return ns[u];
+	}
+	fmt_count(v, num, size);
+	return "";
+}
+
+/* The upper end of a slot: exact where that is short, else the power of two above it. */
+static double hist_end(int slot)
+{
+	return hist_hi(slot) < 1024 ? hist_hi(slot) : hist_hi(slot) + 1.0;
+}
+
+/* The cells from first to last: none, or one of eight heights. */
+static void fmt_cells(const struct hist *h, const struct shape *s, char *buf, size_t size)
+{
+	static const char *const blocks[] = { "\u00b7", "\u2581", "\u2582", "\u2583", "\u2584",
+					      "\u2585", "\u2586", "\u2587", "\u2588" };
+	static const char *const ascii[] = { "_", ".", ":", "-", "=", "+", "*", "#", "@" };
+	const char *const *cells = utf8_locale() ? blocks : ascii;
+	double height;
+	size_t n = 0;
+	int i;
+
+	for (i = s->first; i <= s->last; i++) {
+		height = 8 * (h->slot[i] / (double)s->max);
+		/* rounded up: what is there is seen */
+		n += snprintf(buf + n, size - n, "%s",
+			      cells[(int)height + (height > (int)height)]);
+	}
+}
+
+/* One line: where it begins, its cells, where it ends, and where most of it is. */
+static bool fmt_hist(const struct table_hist *th, char *buf, size_t size)
+{
+	char lo[32], hi[32], from[32], to[32], cells[4 * EB_HIST_SLOTS];
+	const char *lo_unit, *hi_unit, *from_unit, *to_unit;
+	struct shape s;
+	int n;
+
+	if (!hist_shape(&th->hist, &s))
+		return false;
+	fmt_cells(&th->hist, &s, cells, sizeof(cells));
+	/* nothing bounds the top slot but what it begins with */
+	lo_unit = fmt_bound(hist_lo(s.first), th->unit, lo, sizeof(lo));
+	hi_unit = fmt_bound(s.last < EB_HIST_SLOTS - 1 ? hist_end(s.last) : hist_lo(s.last),
+			    th->unit, hi, sizeof(hi));
+	from_unit = fmt_bound(hist_lo(s.peak), th->unit, from, sizeof(from));
+	to_unit = fmt_bound(hist_end(s.peak), th->unit, to, sizeof(to));
+	n = snprintf(buf, size, "%s: %s%s %s %s%s%s, %.0f %% in ", th->label, lo, lo_unit, cells,
+		     hi, hi_unit, s.last < EB_HIST_SLOTS - 1 ? "" : "+",
+		     100 * (th->hist.slot[s.peak] / s.sum));
+	if (s.peak == EB_HIST_SLOTS - 1)
+		snprintf(buf + n, size - n, "%s%s+", from, from_unit);
+	else
+		snprintf(buf + n, size - n, "%s%s..%s%s", from,
+			 strcmp(from_unit, to_unit) ? from_unit : "", to, to_unit);
+	return true;
 }
 
 static void fmt_uptime(double s, char *buf, size_t size)
@@ -291,57 +426,102 @@ static void print_head(const struct report *r)
 	print_wrapped("", line);
 	if (!run->have_coverage)
 		return;
-	printf("watched for %.1f s:", run->duration_ns / 1e9);
-	for (i = n = 0; i < EB_NGROUPS; i++)
+	n = snprintf(line, sizeof(line), "%.*f s:", run->duration_ns < 100e9 ? 1 : 0,
+		     run->duration_ns / 1e9);
+	for (i = 0; i < EB_NGROUPS; i++)
 		if (run->coverage[i] >= 0)
-			printf("%s %s %.*f %%", n++ ? "," : "", guard_group_name(i),
-			       run->coverage[i] < 0.1 ? 1 : 0, 100 * run->coverage[i]);
-	puts(" of the time");
+			n += snprintf(line + n, sizeof(line) - n, " %s %.*f %%,",
+				      guard_group_name(i), run->coverage[i] < 0.1 ? 1 : 0,
+				      100 * run->coverage[i]);
+	/* in place of the last comma, or of the colon */
+	snprintf(line + n - 1, sizeof(line) - n + 1, " of the time");
+	print_wrapped("watched for ", line);
 }
 
 static void print_foot(const struct report *r)
 {
 	const struct run_info *run = &r->run;
 	char a[32], b[32], line[256];
+	bool cut = false;
 	size_t i;
 	int n;
 
-	n = snprintf(line, sizeof(line), "%.0f ms of CPU for ebeam, %s read", run->reader_cpu_ms,
+	for (i = 0; r->compact && i < r->ntables; i++)
+		cut = cut || r->tables[i].nrows < r->tables[i].nrows_all;
+	n = snprintf(line, sizeof(line), "%.0f ms CPU, %s read", run->reader_cpu_ms,
 		     fmt_bytes(run->bytes_read, a, sizeof(a)));
 	if (run->traced)
 		snprintf(line + n, sizeof(line) - n,
-			 "; %llu hits of %s: %.2f %% of the busiest thread's time",
+			 "; %llu hits of %s: %.2f %% of busiest thread",
 			 (unsigned long long)run->probe_hits,
 			 fmt_ns(run->probe_ns_per_hit, b, sizeof(b)), run->overhead_percent);
 	putchar('\n');
 	print_wrapped("cost: ", line);
-	printf("lost %llu, faults %llu, skipped %llu\n", (unsigned long long)run->lost,
-	       (unsigned long long)run->faults, (unsigned long long)run->skipped);
+	printf("lost %llu, faults %llu, skipped %llu%s\n", (unsigned long long)run->lost,
+	       (unsigned long long)run->faults, (unsigned long long)run->skipped,
+	       cut ? "; -l 0 shows all rows" : "");
 	for (i = 0; i < run->nnotes; i++)
 		print_wrapped("note: ", run->notes[i]);
 }
 
+static void print_section(const struct table *t)
+{
+	size_t k;
+
+	if (t->headline)
+		printf("\n%s: %s\n", t->name, t->headline);
+	if (t->verdict[0])
+		print_wrapped("  ", t->verdict);
+	if (t->nrows)
+		print_rows(t);
+	else
+		puts("  nothing seen");
+	if (t->nrows < t->nrows_all)
+		printf("... %zu more rows (-l 0 shows all)\n", t->nrows_all - t->nrows);
+	for (k = 0; k < t->nhists; k++)
+		print_hist(&t->hists[k]);
+}
+
+/* How many rows were cut shares a line with the histogram where both fit. */
+static void print_compact(const struct table *t)
+{
+	size_t width = term_width(), k;
+	char line[640], more[48] = "", indent[64];
+
+	putchar('\n');
+	snprintf(indent, sizeof(indent), "%s: ", t->name);
+	print_wrapped(indent, t->nrows ? t->verdict : "nothing seen");
+	if (!t->nrows)
+		return;
+	print_rows(t);
+	if (t->nrows < t->nrows_all)
+		snprintf(more, sizeof(more), "... %zu more rows", t->nrows_all - t->nrows);
+	for (k = 0; k < t->nhists; k++) {
+		if (!t->hists[k].main || !fmt_hist(&t->hists[k], line, sizeof(line)))
+			continue;
+		if (more[0] && strlen(more) + 3 + text_width(line) > width) {
+			puts(more);
+			more[0] = '\0';
+		}
+		snprintf(indent, sizeof(indent), "%s%s", more, more[0] ? "   " : "  ");
+		print_wrapped(indent, line);
+		more[0] = '\0';
+	}
+	if (more[0])
+		puts(more);
+}
+
 int out_text(const struct report *r)
 {
-	const struct table *t;
-	size_t i, k;
+	size_t i;
 
 	if (r->vm)
 		print_head(r);
 	for (i = 0; i < r->ntables; i++) {
-		t = &r->tables[i];
-		if (t->headline)
-			printf("\n%s: %s\n", t->name, t->headline);
-		if (t->verdict[0])
-			print_wrapped("  ", t->verdict);
-		if (t->nrows)
-			print_rows(t);
+		if (r->compact)
+			print_compact(&r->tables[i]);
 		else
-			puts("  nothing seen");
-		if (t->nrows < t->nrows_all)
-			printf("... %zu more rows (-l 0 shows all)\n", t->nrows_all - t->nrows);
-		for (k = 0; k < t->nhists; k++)
-			print_hist(&t->hists[k]);
+			print_section(&r->tables[i]);
 	}
 	if (r->vm)
 		print_foot(r);

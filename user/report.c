@@ -376,7 +376,7 @@ static void sum_alloc(const struct model *m, struct table *t)
 	const struct alloc_row *r;
 	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "sizes",
 				  "allocations by bytes asked for");
-	char a[32], b[32];
+	char a[32], b[32], c[32], d[32], e[32];
 	size_t i;
 
 	for (i = 0; i < m->alloc.n; i++) {
@@ -394,10 +394,10 @@ static void sum_alloc(const struct model *m, struct table *t)
 	total_u(t, "free_bytes", freed);
 	total_u(t, "reallocs", reallocs);
 	snprintf(t->verdict, sizeof(t->verdict),
-		 "%llu allocations of %s, %llu frees of %s, %llu reallocs seen",
-		 (unsigned long long)allocs, fmt_bytes(bytes, a, sizeof(a)),
-		 (unsigned long long)frees, fmt_bytes(freed, b, sizeof(b)),
-		 (unsigned long long)reallocs);
+		 "%s allocs (%s), %s frees (%s), %s reallocs seen",
+		 fmt_count(allocs, a, sizeof(a)), fmt_bytes(bytes, b, sizeof(b)),
+		 fmt_count(frees, c, sizeof(c)), fmt_bytes(freed, d, sizeof(d)),
+		 fmt_count(reallocs, e, sizeof(e)));
 	t->headline = "who allocates, and what";
 }
 
@@ -406,9 +406,9 @@ static void sum_bin(const struct model *m, struct table *t)
 	uint64_t refs = 0, held = 0, created = 0, bytes = 0, freed = 0, freed_bytes = 0;
 	uint64_t released = 0, released_bytes = 0, holders = 0;
 	const struct bin_row *r;
-	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "sizes created",
+	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "created",
 				  "binaries created by size");
-	char a[32], b[32], c[32];
+	char a[32], b[32], c[32], d[32], e[32];
 	size_t i;
 
 	for (i = 0; i < m->bin.n; i++) {
@@ -433,11 +433,10 @@ static void sum_bin(const struct model *m, struct table *t)
 	total_u(t, "released_refs", released);
 	total_u(t, "released_bytes", released_bytes);
 	snprintf(t->verdict, sizeof(t->verdict),
-		 "%llu references in %llu processes hold %s; %llu created (%s), %llu freed (%s) seen",
-		 (unsigned long long)refs, (unsigned long long)holders,
-		 fmt_bytes(held, a, sizeof(a)), (unsigned long long)created,
-		 fmt_bytes(bytes, b, sizeof(b)), (unsigned long long)freed,
-		 fmt_bytes(freed_bytes, c, sizeof(c)));
+		 "%llu processes hold %s; %s created (%s), %s freed (%s) seen",
+		 (unsigned long long)holders, fmt_bytes(held, a, sizeof(a)),
+		 fmt_count(created, b, sizeof(b)), fmt_bytes(bytes, c, sizeof(c)),
+		 fmt_count(freed, d, sizeof(d)), fmt_bytes(freed_bytes, e, sizeof(e)));
 	t->headline = "who holds refc binaries, and who makes and frees them";
 }
 
@@ -445,9 +444,9 @@ static void sum_carrier(const struct model *m, struct table *t)
 {
 	uint64_t created = 0, bytes = 0, destroyed = 0, gone = 0, grown = 0, unused = 0, size = 0;
 	const struct carrier_row *r;
-	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "sizes created",
+	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "created",
 				  "carriers created by size");
-	char a[32], b[32], c[32], d[32];
+	char a[32], b[32], c[32], d[32], e[32], f[32];
 	size_t i;
 
 	for (i = 0; i < m->carrier.n; i++) {
@@ -471,10 +470,10 @@ static void sum_carrier(const struct model *m, struct table *t)
 	total_u(t, "carriers_size", size);
 	total_u(t, "unused_bytes", unused);
 	snprintf(t->verdict, sizeof(t->verdict),
-		 "%llu created (%s), %llu destroyed (%s); of %s in these instances %s is in no block",
-		 (unsigned long long)created, fmt_bytes(bytes, a, sizeof(a)),
-		 (unsigned long long)destroyed, fmt_bytes(gone, b, sizeof(b)),
-		 fmt_bytes(size, c, sizeof(c)), fmt_bytes(unused, d, sizeof(d)));
+		 "these hold %s, %s unused; %s created (%s), %s destroyed (%s)",
+		 fmt_bytes(size, a, sizeof(a)), fmt_bytes(unused, b, sizeof(b)),
+		 fmt_count(created, c, sizeof(c)), fmt_bytes(bytes, d, sizeof(d)),
+		 fmt_count(destroyed, e, sizeof(e)), fmt_bytes(gone, f, sizeof(f)));
 	t->headline = "which allocators take and return carriers, and how empty they are";
 }
 
@@ -484,7 +483,7 @@ static void sum_gc(const struct model *m, struct table *t)
 	const struct gc_row *r;
 	struct hist *h = add_hist(t, "pause_histogram", UNIT_NS, "pauses",
 				  "collections by duration");
-	char a[32], b[32], c[32];
+	char a[32], b[32], c[32], d[32], e[32];
 	size_t i;
 
 	for (i = 0; i < m->gc.n; i++) {
@@ -506,9 +505,10 @@ static void sum_gc(const struct model *m, struct table *t)
 		(struct total){ "reclaimed_words", { .kind = VAL_I64, .i = (int64_t)reclaimed } };
 	total_u(t, "binary_released_bytes", released);
 	snprintf(t->verdict, sizeof(t->verdict),
-		 "%llu minor and %llu major collections took %s, the longest %s; reclaimed %s",
-		 (unsigned long long)minor, (unsigned long long)major, fmt_ns(pause, a, sizeof(a)),
-		 fmt_ns(max, b, sizeof(b)), fmt_bytes(8.0 * (int64_t)reclaimed, c, sizeof(c)));
+		 "%s minor, %s major took %s, max %s; reclaimed %s",
+		 fmt_count(minor, a, sizeof(a)), fmt_count(major, b, sizeof(b)),
+		 fmt_ns(pause, c, sizeof(c)), fmt_ns(max, d, sizeof(d)),
+		 fmt_bytes(8.0 * (int64_t)reclaimed, e, sizeof(e)));
 	t->headline = "who collects garbage, and for how long";
 }
 

@@ -160,6 +160,21 @@ long read_file(const char *path, char *buf, size_t size)
 	return err ? err : (long)have;
 }
 
+const char *fmt_count(double n, char *buf, size_t size)
+{
+	static const char units[] = "MGTPE";
+	unsigned int u = 0;
+
+	if (n > -1e7 && n < 1e7) {
+		snprintf(buf, size, "%.0f", n);
+		return buf;
+	}
+	for (n /= 1e6; (n >= 1e4 || n <= -1e4) && units[u + 1]; u++)
+		n /= 1e3;
+	snprintf(buf, size, "%.1f%c", n, units[u]);
+	return buf;
+}
+
 const char *fmt_bytes(double bytes, char *buf, size_t size)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };

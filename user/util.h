@@ -69,6 +69,8 @@ char *xstrdup(const char *s);
 /* Reads a whole small file into buf, NUL-terminated; bytes read or -errno. */
 long read_file(const char *path, char *buf, size_t size);
 
+/* Formats a count for people: in full below ten millions, then 57.5M, 1.2G, 18.4E. */
+const char *fmt_count(double n, char *buf, size_t size);
 /* Formats bytes for people: 999 B, 1.5 KiB, 12.3 MiB. */
 const char *fmt_bytes(double bytes, char *buf, size_t size);
 /* Formats nanoseconds for people: 950 ns, 1.5 us, 12.3 ms, 1.2 s. */

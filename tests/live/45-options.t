@@ -63,7 +63,10 @@ def text(node):
                "%d columns: tables fit" % columns, max(table, key=len) if table else out)
         ebt.ok("\x1b" not in out and "\\x1B[31mred" in out,
                "%d columns: the name of a process is escaped" % columns, *table)
-        ebt.ok("more rows (-l 0 shows all)" in out, "%d columns: the cut is told" % columns)
+        ebt.ok(re.search(r"\.\.\. \d+ more rows", out) and "-l 0 shows all" in out,
+               "%d columns: the cut is told" % columns)
+        ebt.ok(out.count("\n") <= (48 if columns == 100 else 50),
+               "%d columns: it fits a screen" % columns, out)
     # What the README shows has the columns that are printed.
     wide = ebt.ebeam("trace", "--exact", "-d", "0.3", "-p", node.os_pid, env={"COLUMNS": "300"}).out
     with open(ebt.TOP + "/README.md") as f:

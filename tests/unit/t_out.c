@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A whole report, made by hand: as text of 100 and of 80 columns, and as JSON.
+ * A whole report, made by hand: as text of 100 and of 80 columns, in full, and as JSON.
  *
  * The text is compared with tests/fixtures/report-*.txt, which EBEAM_GOLDEN=1 writes anew: look
  * at the difference before you commit it.
@@ -10,6 +10,7 @@
 #include "tap.h"
 
 #include <json-c/json.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -144,9 +145,11 @@ static struct vm vm;
 static struct table tables[4];
 static const char *notes[] = { "one thing to say", "and \"another\"" };
 
-static struct report make_report(const struct model *m)
+/* @first: rows of the first section, @others: of the others; 0: all */
+static struct report make_report(const struct model *m, size_t first, size_t others)
 {
-	struct report r = { .vm = &vm, .tables = tables, .ntables = 4, .sections = true };
+	struct report r = { .vm = &vm, .tables = tables, .ntables = 4, .sections = true,
+			    .compact = true };
 	int i;
 
 	vm.otp = 27;
@@ -158,7 +161,7 @@ static struct report make_report(const struct model *m)
 	snprintf(vm.erts, sizeof(vm.erts), "15.2.7");
 	snprintf(vm.node, sizeof(vm.node), "rabbit@host");
 	for (i = 0; i < 4; i++)
-		report_table(m, sections[i], NULL, i == 0 ? 5 : 0, &tables[i]);
+		report_table(m, sections[i], NULL, i ? others : first, &tables[i]);
 	r.run = (struct run_info){
 		.command = "trace", .duration_ns = 10 * 1000000000ULL, .have_coverage = true,
 		.coverage = { 0.034, 1, 1, -1 }, .faults = 1, .skipped = 2,
@@ -259,6 +262,14 @@ static void is_golden(const char *text, const char *name)
 	}
 }
 
+static void free_report(void)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		report_table_free(&tables[i]);
+}
+
 static void text(const struct report *r, const char *columns, size_t max)
 {
 	char name[64], *out;
@@ -269,10 +280,272 @@ static void text(const struct report *r, const char *columns, size_t max)
 	show_wide(out, max);
 	ok(harmless(out), "%s columns: hostile names do not reach the terminal", columns);
 	ok(strstr(out, "\\x1B]0;"), "%s columns: they are shown escaped", columns);
-	ok(strstr(out, "... 4 more rows (-l 0 shows all)"), "%s columns: what was cut is said",
-	   columns);
+	ok(strstr(out, "... 4 more rows") && strstr(out, "; -l 0 shows all rows\n"),
+	   "%s columns: what was cut is said", columns);
 	snprintf(name, sizeof(name), "report-%s.txt", columns);
 	is_golden(out, name);
+	free(out);
+}
+
+/* Everything, as with -l 0: all rows, all histograms as the BCC tools print them. */
+static void in_full(const struct model *m)
+{
+	struct report r = make_report(m, 0, 0);
+	char *out;
+
+	r.compact = false;
+	setenv("COLUMNS", "100", 1);
+	out = captured(out_text, &r);
+	ok(widest(out) <= 100, "in full: no line is longer (%zu)", widest(out));
+	ok(harmless(out), "in full: hostile names do not reach the terminal");
+	ok(!strstr(out, "more rows") && !strstr(out, "-l 0"), "in full: nothing was cut");
+	is_golden(out, "report-full.txt");
+	free(out);
+	free_report();
+	r = make_report(m, 3, 0);
+	r.compact = false;
+	out = captured(out_text, &r);
+	ok(strstr(out, "\n... 6 more rows (-l 0 shows all)\n"),
+	   "a section alone: what was cut is said");
+	free(out);
+	free_report();
+}
+
+static size_t count_lines(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}
+
+/* What a busy node's report has on top of the golden one: a long name, every group, long notes. */
+static void fits_screen(const struct model *m)
+{
+	static const char *long_notes[] = {
+		"allocations and binaries were watched 15.3 % of the time, in bursts from 0.1 s "
+		"on: they cost 24.4 % of a scheduler, the budget is 2 % (--max-overhead, --exact); "
+		"~: scaled up by the VM's counters",
+		"off-heap lists of more than 1000 nodes: 1 processes; what they released is a lower "
+		"bound (released_partial)",
+	};
+	struct report r = make_report(m, 5, 5);
+	size_t n;
+	char *out;
+	int i;
+
+	snprintf(vm.node, sizeof(vm.node), "rabbit@db-1.example.net");
+	r.run.coverage[3] = 1;
+	r.run.duration_ns = 3600 * 1000000000ULL;
+	r.run.notes = long_notes;
+	for (i = 0; i < 4; i++)
+		if (tables[i].nrows != 5)
+			diag("section %s is not full", tables[i].name);
+	setenv("COLUMNS", "100", 1);
+	out = captured(out_text, &r);
+	n = count_lines(out);
+	ok(n <= 48, "100 columns: full sections and long notes fit a screen (%zu lines)", n);
+	free(out);
+	setenv("COLUMNS", "80", 1);
+	out = captured(out_text, &r);
+	n = count_lines(out);
+	ok(n <= 50, "80 columns: full sections and long notes fit a screen (%zu lines)", n);
+	free(out);
+	snprintf(vm.node, sizeof(vm.node), "rabbit@host");
+	free_report();
+}
+
+static bool is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if (*text & 0x80) {
+			diag("byte %#x in: %.40s", (unsigned char)*text, text);
+			return false;
+		}
+	return true;
+}
+
+/* Bytes of UTF-8 come in whole sequences: at most three bytes of continuation, none alone. */
+static bool is_utf8(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	int more = 0;
+
+	for (; *s; s++) {
+		if ((*s & 0xc0) == 0x80 ? !more-- : more)
+			return false;
+		if (*s >= 0xc0)
+			more = *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1;
+	}
+	return !more;
+}
+
+static void charsets(const struct model *m)
+{
+	struct report r = make_report(m, 5, 5);
+	static char cyrillic[600];
+	const char *note = cyrillic;
+	char columns[16], *out;
+	int i, w;
+
+	for (i = 0; i < 290; i++)
+		memcpy(cyrillic + 2 * i, "\xd0\xb6", 2);
+	r.run.notes = &note;
+	r.run.nnotes = 1;
+	for (w = 10; w <= 400; w += 13) {
+		snprintf(columns, sizeof(columns), "%d", w);
+		setenv("COLUMNS", columns, 1);
+		out = captured(out_text, &r);
+		if (!is_utf8(out) || !harmless(out) || (w >= 88 && widest(out) > (size_t)w))
+			break;
+		free(out);
+	}
+	ok(w > 400,
+	   "any width: whole characters, nothing raw, from 88 columns on no line is longer");
+	if (w <= 400) {
+		diag("at %d columns", w);
+		free(out);
+	}
+
+	setenv("COLUMNS", "100", 1);
+	setlocale(LC_CTYPE, "C");
+	out = captured(out_text, &r);
+	ok(is_ascii(out), "no UTF-8 in the locale: all is ASCII");
+	ok(harmless(out), "no UTF-8 in the locale: hostile names do not reach the terminal");
+	ok(widest(out) <= 100, "no UTF-8 in the locale: no line is longer (%zu)", widest(out));
+	ok(strstr(out, "created: 2 B .:-=+*#@ 511 B, 22 % in 256..511 B\n"),
+	   "no UTF-8 in the locale: heights of a histogram");
+	ok(strstr(out, "0 B .___.___."), "no UTF-8 in the locale: empty cells");
+	ok(strstr(out, "\\x1B]0;owned+ "), "no UTF-8 in the locale: the mark of a cut name");
+	ok(strstr(out, "note: \\xD0\\xB6\\xD0\\xB6"),
+	   "no UTF-8 in the locale: letters beyond ASCII are escaped");
+	free(out);
+	free_report();
+	r = make_report(m, 0, 0);
+	r.compact = false;
+	out = captured(out_text, &r);
+	ok(is_ascii(out) && strstr(out, " \\xD0\\xB6\\xD0"),
+	   "no UTF-8 in the locale: so are names, in full reports as well");
+	free(out);
+	free_report();
+	setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+/* --- histograms ------------------------------------------------------ */
+
+static void get_text(const void *row, struct value *v)
+{
+	v->kind = VAL_TEXT;
+	v->text = row;
+}
+
+/* A table of one row, with histograms. */
+static char *with_hists(const struct table_hist *hists, size_t n, bool compact)
+{
+	static const struct column col = {
+		"key", "KEY", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "", get_text,
+	};
+	struct table t;
+	struct report r = { .tables = &t, .ntables = 1, .compact = compact };
+	char *out;
+
+	report_plain(&t, "section", &col, 1, "row", 4, 1);
+	snprintf(t.verdict, sizeof(t.verdict), "totals");
+	t.nhists = n;
+	memcpy(t.hists, hists, n * sizeof(*hists));
+	out = captured(out_text, &r);
+	report_table_free(&t);
+	return out;
+}
+
+struct count {
+	int slot;
+	uint64_t n;
+};
+
+static struct table_hist hist_of(enum unit unit, const struct count *counts)
+{
+	struct table_hist h = {
+		.key = "k", .label = "x", .of = "things", .unit = unit, .main = true,
+	};
+
+	for (; counts->n; counts++)
+		h.hist.slot[counts->slot] = counts->n;
+	return h;
+}
+
+#define HIST(unit, ...) hist_of(unit, (const struct count[]){ __VA_ARGS__, { 0, 0 } })
+
+static void is_line(struct table_hist h, const char *want, const char *what)
+{
+	char *out = with_hists(&h, 1, true), *line = strstr(out, "row\n");
+
+	line = line ? line + 4 : out;
+	line[strcspn(line, "\n")] = '\0';
+	is_str(line, want, "histogram in a line: %s", what);
+	free(out);
+}
+
+static void histograms(void)
+{
+	static const uint64_t huge = UINT64_MAX;
+	struct table_hist two[2];
+	char *out, *bar;
+	size_t len;
+
+	is_line(HIST(UNIT_BYTES, { 6, 3 }), "  x: 64 B █ 127 B, 100 % in 64..127 B", "one slot");
+	is_line(HIST(UNIT_BYTES, { 0, 1 }), "  x: 0 B █ 1 B, 100 % in 0..1 B", "the lowest");
+	is_line(HIST(UNIT_NS, { 10, 7 }, { 11, 7 }, { 12, 7 }, { 13, 7 }),
+		"  x: 1 us ████ 16 us, 25 % in 1..2 us", "all equal");
+	is_line(HIST(UNIT_BYTES, { 9, 1 }, { 10, 1 }, { 11, 2 }, { 14, 4 }, { 15, 8 }),
+		"  x: 512 B ▁▁▂··▄█ 64 KiB, 50 % in 32..64 KiB", "empty ones between");
+	is_line(HIST(UNIT_BYTES, { 19, 1000 }, { 20, 1 }),
+		"  x: 512 KiB █▁ 2 MiB, 100 % in 512 KiB..1 MiB", "few are seen; two units");
+	is_line(HIST(UNIT_BYTES, { 38, 1 }), "  x: 256 GiB █ 512 GiB, 100 % in 256..512 GiB",
+		"the last but one");
+	is_line(HIST(UNIT_BYTES, { 37, 1 }, { 39, 3 }),
+		"  x: 128 GiB ▃·█ 512 GiB+, 75 % in 512 GiB+", "the top slot has no end");
+	is_line(HIST(UNIT_NS, { 9, 1 }, { 39, 1 }),
+		"  x: 512 ns █·····························█ 550 s+, 50 % in 512 ns..1 us",
+		"nor has that of durations");
+	is_line(HIST(UNIT_NS, { 12, 2 }, { 29, 1 }),
+		"  x: 4.1 us █················▄ 1.1 s, 67 % in 4.1..8.2 us", "broken units");
+	is_line(HIST(UNIT_BYTES, { 3, huge }, { 4, huge - 1 }, { 5, huge / 2 + 1 }, { 6, 1 }),
+		"  x: 8 B ██▄▁ 127 B, 40 % in 8..15 B",
+		"counts beyond 2^53, and their sum beyond 2^64");
+	is_line(HIST(UNIT_WORDS, { 10, 1 }), "  x: 1024 █ 2048, 100 % in 1024..2048",
+		"words have no unit");
+	is_line((struct table_hist){ .label = "x", .main = true }, "", "an empty one has none");
+
+	two[0] = HIST(UNIT_BYTES, { 3, 1 });
+	two[1] = HIST(UNIT_NS, { 39, huge }, { 3, 1 });
+	two[1].label = "y";
+	two[1].main = false;
+	out = with_hists(two, 2, true);
+	ok(strstr(out, "  x: 8 B") && !strstr(out, "y: "), "compact: the main histogram only");
+	free(out);
+	two[1].main = true;
+	out = with_hists(two, 2, true);
+	ok(strstr(out, "  x: 8 B █ 15 B, 100 % in 8..15 B\n  y: 8 ns"), "compact: two main ones");
+	free(out);
+	two[1].main = false;
+	out = with_hists(two, 2, false);
+	ok(strstr(out, "     bytes               : count    things\n"
+		       "         8 -> 15         : 1        |********"),
+	   "in full: all histograms, the first");
+	ok(strstr(out, "     nsecs                     : count    things\n"
+		       "            8 -> 15            : 1        |*  "),
+	   "in full: wider where bounds are, a single one is seen");
+	ok(strstr(out, " 549755813888 -> ...           : 18.4E    |**********"),
+	   "in full: the top slot has no end; large counts");
+	bar = strstr(out, "nsecs");
+	for (len = 0; bar && (bar = strchr(bar, '\n')) && bar[1]; bar++)
+		if (!len)
+			len = strcspn(bar + 1, "\n");
+		else if (strcspn(bar + 1, "\n") != len)
+			break;
+	ok(bar && !bar[1], "in full: bars are aligned");
 	free(out);
 }
 
@@ -383,6 +656,9 @@ static void documents(const struct report *r)
 	ok(json_object_array_length(by) == 2 && !at(by, "/0/pid"),
 	   "JSON: by whom carriers were made");
 	has_keys(json_object_array_get_idx(by, 0), "by_process", "pid name created created_bytes");
+	has_keys(at(doc, "/sections/bin/totals"), "totals of bin", "rows created size_histogram");
+	is_u64(json_object_get_int64(at(doc, "/sections/gc/totals/pause_histogram/0/lo")), 1024,
+	       "JSON: a histogram over all rows, under its own key");
 	is_str(string(doc, "/sections/gc/totals/pause_max_ns"), "503316480",
 	       "JSON: large numbers are exact");
 	json_object_put(doc);
@@ -417,7 +693,11 @@ static void small(void)
 	json_object_put(doc);
 	free(out);
 	out = captured(out_text, &r);
-	ok(strstr(out, "nothing seen"), "text: an empty table says so");
+	ok(strstr(out, "  nothing seen\n"), "text: an empty table says so");
+	free(out);
+	r.compact = true;
+	out = captured(out_text, &r);
+	is_str(out, "\ngc: nothing seen\n", "text: an empty table says so in one line");
 	free(out);
 	report_table_free(&tables[0]);
 
@@ -450,6 +730,10 @@ static void units(void)
 	is_fmt(fmt_bytes(1536, b, sizeof(b)), "1.5 KiB");
 	is_fmt(fmt_bytes(-3.0 * 1048576, b, sizeof(b)), "-3.0 MiB");
 	is_fmt(fmt_bytes(5e15, b, sizeof(b)), "4547.5 TiB");
+	is_fmt(fmt_count(9999999, b, sizeof(b)), "9999999");
+	is_fmt(fmt_count(57521883, b, sizeof(b)), "57.5M");
+	is_fmt(fmt_count(-2.5e10, b, sizeof(b)), "-25.0G");
+	is_fmt(fmt_count(1.8446744073709552e19, b, sizeof(b)), "18.4E");
 	is_fmt(fmt_ns(950, b, sizeof(b)), "950 ns");
 	is_fmt(fmt_ns(1500, b, sizeof(b)), "1.5 us");
 	is_fmt(fmt_ns(12.34e6, b, sizeof(b)), "12.3 ms");
@@ -460,16 +744,21 @@ int main(void)
 {
 	struct report r;
 	struct model m;
-	int i;
 
+	setlocale(LC_CTYPE, "C.UTF-8");
 	make_model(&m);
-	r = make_report(&m);
 	fix_uptime();
+	r = make_report(&m, 5, 5);
 	text(&r, "100", 100);
 	text(&r, "80", 80);
+	free_report();
+	in_full(&m);
+	fits_screen(&m);
+	charsets(&m);
+	histograms();
+	r = make_report(&m, 5, 0);
 	documents(&r);
-	for (i = 0; i < 4; i++)
-		report_table_free(&tables[i]);
+	free_report();
 	small();
 	units();
 	model_free(&m);
