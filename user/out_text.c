@@ -9,7 +9,7 @@
  *   bin: 15 processes hold 182.1 MiB; 16571 created (88.3 MiB), 40124 freed (121.9 MiB) seen
  *   PID       NAME     REFS       HELD  ...
  *   <0.86.0>  router  18751  179.5 MiB  ...
- *   ... 35 more rows   created: 64 B ▁▁▄█▅▂▂▂▂▂····▁ 1 MiB, 46 % in 512..1023 B
+ *   ... 35 more rows   created: 64 B ▁▁▄█▅▁▁▁▁▁···▁ 1 MiB, 46 % in 512..1023 B
  *
  * Where the locale's charset is not UTF-8, all that is printed is ASCII: the cells are
  * . : - = + * # and @ (_ for none), and bytes of names beyond ASCII are shown as \xHH.
