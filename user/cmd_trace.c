@@ -78,9 +78,9 @@ static void make_notes(struct session *s, const struct model *m)
 	for (k = 0; k < EB_NGROUPS; k++) {
 		if (!g->groups[k].bursts)
 			continue;
-		note(s, "%s were watched %.1f %% of the time, in bursts from %.1f s on: they cost "
-			"%.1f %% of a scheduler, the budget is %g %% (--max-overhead, --exact); "
-			"~: scaled up by the VM's counters",
+		note(s, "%s were watched %.1f %% of the time, in bursts from %.1f s on: while on, "
+			"they cost %.1f %% of a scheduler, the budget is %g %% (--max-overhead, "
+			"--exact); ~: scaled up by the VM's counters",
 		     consequence[k], 100 * watch_coverage(&s->watch, k),
 		     g->groups[k].first_off / 1e9, 100 * g->groups[k].rate,
 		     s->opt->max_overhead);

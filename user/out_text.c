@@ -26,6 +26,7 @@
 #define DEFAULT_WIDTH 100
 #define MIN_WIDTH 60
 #define MIN_SHRUNK 12 /* a cut column keeps this much */
+#define KEEP_SHRUNK 16 /* and this much as long as another column can be left out */
 #define CELL 512
 #define STARS 40
 
@@ -228,11 +229,11 @@ static void print_rows(const struct table *t)
 		if (empty && t->cols[i].flags & COL_LOW_BAD)
 			show[i] = false;
 	}
-	/* leave columns out from the right as long as cutting names would not do; then cut */
+	/* leave columns out from the right until names need little cutting; then cut */
 	for (i = t->ncols; i-- > 0;) {
 		for (k = cut = 0; k < t->ncols; k++)
-			if (show[k] && t->cols[k].flags & COL_SHRINK && w[k] > MIN_SHRUNK)
-				cut += w[k] - MIN_SHRUNK;
+			if (show[k] && t->cols[k].flags & COL_SHRINK && w[k] > KEEP_SHRUNK)
+				cut += w[k] - KEEP_SHRUNK;
 		if (line_width(w, show, t->ncols) > width + cut && t->cols[i].flags & COL_DROP)
 			show[i] = false;
 	}

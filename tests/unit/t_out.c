@@ -325,7 +325,7 @@ static void fits_screen(const struct model *m)
 {
 	static const char *long_notes[] = {
 		"allocations and binaries were watched 15.3 % of the time, in bursts from 0.1 s "
-		"on: they cost 24.4 % of a scheduler, the budget is 2 % (--max-overhead, --exact); "
+		"on: while on, they cost 24.4 % of a scheduler, the budget is 2 % (--max-overhead, --exact); "
 		"~: scaled up by the VM's counters",
 		"off-heap lists of more than 1000 nodes: 1 processes; what they released is a lower "
 		"bound (released_partial)",
@@ -386,7 +386,7 @@ static void charsets(const struct model *m)
 	struct report r = make_report(m, 5, 5);
 	static char cyrillic[600];
 	const char *note = cyrillic;
-	char columns[16], *out;
+	char columns[16], *out, *name;
 	int i, w;
 
 	for (i = 0; i < 290; i++)
@@ -417,7 +417,8 @@ static void charsets(const struct model *m)
 	ok(strstr(out, "created: 2 B .:-=+*#@ 511 B, 22 % in 256..511 B\n"),
 	   "no UTF-8 in the locale: heights of a histogram");
 	ok(strstr(out, "0 B .___.___."), "no UTF-8 in the locale: empty cells");
-	ok(strstr(out, "\\x1B]0;owned+ "), "no UTF-8 in the locale: the mark of a cut name");
+	name = strstr(out, "a_registered_");
+	ok(name && name[strcspn(name, " ") - 1] == '+', "no UTF-8 in the locale: the mark of a cut name");
 	ok(strstr(out, "note: \\xD0\\xB6\\xD0\\xB6"),
 	   "no UTF-8 in the locale: letters beyond ASCII are escaped");
 	free(out);
