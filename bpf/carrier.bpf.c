@@ -11,6 +11,10 @@
  *
  * flags bit 0 and superalign are set for multi-block carriers.  *size is what was asked for at
  * entry and what was got at return.
+ *
+ * Moves between an instance and the pool of abandoned carriers are remove_mbc(allctr, carrier) and
+ * add_mbc(allctr, carrier).  A multi-block carrier that is about to be destroyed is removed, too:
+ * that one has no blocks left.
  */
 #include "ebeam.bpf.h"
 
@@ -39,71 +43,121 @@ static __always_inline void count_created(struct eb_carrier *c, __u64 size)
 	add(c->size_hist[log2_slot(size)], 1);
 }
 
+/* Takes a carrier's birth out of the map: when, or 0 for one that is older than the watch. */
+static __always_inline __u64 take_birth(__u64 carrier)
+{
+	struct eb_carrier_birth *b = bpf_map_lookup_elem(&carriers, &carrier);
+	__u64 ns;
+
+	if (!b)
+		return 0;
+	ns = b->ns;
+	bpf_map_delete_elem(&carriers, &carrier);
+	return ns;
+}
+
+static __always_inline void put_birth(__u64 carrier, __u64 ns, struct eb_thread_state *st)
+{
+	struct eb_carrier_birth b = { .ns = ns, .allctr = st->carrier.allctr,
+				      .kind = st->carrier.kind, .source = st->carrier.source };
+
+	if (bpf_map_update_elem(&carriers, &carrier, &b, BPF_ANY))
+		add(lost_births, 1);
+}
+
+static __always_inline void destroyed(__u64 allctr, __u64 carrier, __u64 size, __u32 kind,
+				      __u32 source)
+{
+	struct eb_carrier *c = carrier_row(allctr, 0, kind, source);
+	__u64 ns = take_birth(carrier);
+
+	if (!c)
+		return;
+	add(c->destroyed, 1);
+	add(c->destroyed_bytes, size);
+	/* a multi-block carrier goes when its last block has gone; in the other kind there is one */
+	if (kind == EB_SBC)
+		add(c->destroyed_used, EB_BLOCK_BYTES(read_u64(carrier + 32)));
+	if (ns)
+		add(c->life_hist[log2_long(bpf_ktime_get_ns() - ns)], 1);
+}
+
 SEC("?uprobe")
 int eb_on_carrier_enter(struct pt_regs *ctx)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx);
-	__u64 allctr = PT_REGS_PARM1(ctx);
-	__u32 source = cookie & EB_CARRIER_SYS ? EB_SYS_ALLOC : EB_MSEG;
+	/* all at first: merged loads of ctx from branches are refused by the verifier */
+	__u64 allctr = PT_REGS_PARM1(ctx), arg2 = PT_REGS_PARM2(ctx);
+	__u64 arg3 = PT_REGS_PARM3(ctx), arg4 = PT_REGS_PARM4(ctx);
 	struct eb_thread_state *st;
-	struct eb_carrier *c;
+	__u32 source, what;
 	struct who w;
-	__u64 size;
 
-	if (!enter_thread(&w, EB_GROUP_CARRIER, 1))
+	if (!enter_thread(&w, ctx, EB_GROUP_CARRIER, 1))
 		return 0;
 	st = w.st;
-	if ((cookie & 3) == EB_CARRIER_DEALLOC) {
-		size = PT_REGS_PARM3(ctx);
-		c = carrier_row(allctr, 0, PT_REGS_PARM4(ctx) & 1 ? EB_MBC : EB_SBC, source);
-		if (c) {
-			add(c->destroyed, 1);
-			add(c->destroyed_bytes, size);
-		}
+	st->hits[EB_GROUP_CARRIER]++;
+	source = w.cookie & EB_CARRIER_SYS ? EB_SYS_ALLOC : EB_MSEG;
+	what = w.cookie & 3;
+	if (what == EB_CARRIER_DEALLOC) {
+		destroyed(allctr, arg2, arg3,
+			  arg4 & 1 ? EB_MBC : EB_SBC, source);
 		goto out;
 	}
 	st->carrier.epoch = epochs[EB_GROUP_CARRIER];
 	st->carrier.allctr = allctr;
 	st->carrier.source = source;
-	st->carrier.what = cookie & 3;
-	if ((cookie & 3) == EB_CARRIER_ALLOC) {
-		st->carrier.size_ptr = PT_REGS_PARM2(ctx);
-		st->carrier.kind = PT_REGS_PARM3(ctx) & 1 ? EB_MBC : EB_SBC;
-	} else if (source == EB_MSEG) {
-		st->carrier.old_size = PT_REGS_PARM3(ctx);
-		st->carrier.size_ptr = PT_REGS_PARM4(ctx);
-		st->carrier.kind = EB_SBC;
-	} else {
-		st->carrier.size_ptr = PT_REGS_PARM3(ctx);
-		st->carrier.old_size = PT_REGS_PARM4(ctx);
-		st->carrier.kind = EB_SBC;
+	st->carrier.what = what;
+	if (what == EB_CARRIER_ALLOC) {
+		st->carrier.size_ptr = arg2;
+		st->carrier.kind = arg3 & 1 ? EB_MBC : EB_SBC;
+		goto out;
 	}
+	st->carrier.kind = EB_SBC;
+	st->carrier.old = arg2;
+	if (source == EB_MSEG) {
+		st->carrier.old_size = arg3;
+		st->carrier.size_ptr = arg4;
+	} else {
+		st->carrier.size_ptr = arg3;
+		st->carrier.old_size = arg4;
+	}
+	/* now: when it moves, its old place may be another carrier's before this returns */
+	st->carrier.birth_ns = take_birth(st->carrier.old);
 out:
-	leave(&w, EB_GROUP_CARRIER, 1);
+	leave(&w, EB_GROUP_CARRIER);
 	return 0;
 }
 
 SEC("?uretprobe")
 int eb_on_carrier_return(struct pt_regs *ctx)
 {
+	__u64 carrier = PT_REGS_RC(ctx);
 	struct eb_thread_state *st;
 	struct eb_carrier *c;
 	__u64 size, old, allctr;
 	struct who w;
 
-	if (!enter(&w, EB_GROUP_CARRIER, 1))
+	if (!enter_thread(&w, ctx, EB_GROUP_CARRIER, 1))
 		return 0;
+	enter_process(&w, 0);
 	st = w.st;
+	st->returns[EB_GROUP_CARRIER]++;
 	allctr = st->carrier.allctr;
-	st->carrier.allctr = 0;
-	/* no entry seen, or the call failed: the VM tries another way, or reports out of memory */
-	if (!allctr || st->carrier.epoch != epochs[EB_GROUP_CARRIER] || !PT_REGS_RC(ctx))
+	/* no entry seen */
+	if (!allctr || st->carrier.epoch != epochs[EB_GROUP_CARRIER])
 		goto out;
+	if (!carrier) {
+		/* it failed: the VM tries another way, or reports out of memory */
+		if (st->carrier.what == EB_CARRIER_REALLOC && st->carrier.birth_ns)
+			put_birth(st->carrier.old, st->carrier.birth_ns, st);
+		goto out;
+	}
 	size = read_u64(st->carrier.size_ptr);
 	c = carrier_row(allctr, 0, st->carrier.kind, st->carrier.source);
 	if (!c)
 		goto out;
 	if (st->carrier.what == EB_CARRIER_ALLOC) {
+		put_birth(carrier, bpf_ktime_get_ns(), st);
 		count_created(c, size);
 		proc_row(w.key, w.proc);
 		c = carrier_row(allctr, w.key, st->carrier.kind, st->carrier.source);
@@ -111,6 +165,8 @@ int eb_on_carrier_return(struct pt_regs *ctx)
 			count_created(c, size);
 		goto out;
 	}
+	if (st->carrier.birth_ns)
+		put_birth(carrier, st->carrier.birth_ns, st);
 	old = st->carrier.old_size;
 	if (size > old) {
 		add(c->grown, 1);
@@ -120,6 +176,37 @@ int eb_on_carrier_return(struct pt_regs *ctx)
 		add(c->shrunk_bytes, old - size);
 	}
 out:
-	leave(&w, EB_GROUP_CARRIER, 1);
+	st->carrier.allctr = 0;
+	leave(&w, EB_GROUP_CARRIER);
+	return 0;
+}
+
+/* remove_mbc(allctr, carrier), add_mbc(allctr, carrier); chdr bit 0: the carrier came from mseg. */
+SEC("?uprobe")
+int eb_on_pool(struct pt_regs *ctx)
+{
+	__u64 allctr = PT_REGS_PARM1(ctx), carrier = PT_REGS_PARM2(ctx), chdr;
+	struct eb_carrier *c;
+	struct who w;
+
+	if (!enter_thread(&w, ctx, EB_GROUP_CARRIER, 1))
+		return 0;
+	w.st->hits[EB_GROUP_CARRIER]++;
+	if (EB_COOKIE_WHAT(w.cookie) == EB_POOL_ABANDON &&
+	    !read_u64(carrier + cfg.carrier_blocks_size))
+		goto out;
+	chdr = read_u64(carrier);
+	c = carrier_row(allctr, 0, EB_MBC, chdr & 1 ? EB_MSEG : EB_SYS_ALLOC);
+	if (!c)
+		goto out;
+	if (EB_COOKIE_WHAT(w.cookie) == EB_POOL_ABANDON) {
+		add(c->abandoned, 1);
+		add(c->abandoned_bytes, chdr & ~7ULL);
+	} else {
+		add(c->fetched, 1);
+		add(c->fetched_bytes, chdr & ~7ULL);
+	}
+out:
+	leave(&w, EB_GROUP_CARRIER);
 	return 0;
 }

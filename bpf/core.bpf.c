@@ -7,30 +7,26 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile struct eb_config cfg = {};
 __u32 epochs[EB_NGROUPS] = {};
 __u32 stopped = 0;
-__u64 lost_rows = 0;	 /* a row could not be made: map full */
+__u64 process_gen = 0;
+__u64 lost_rows = 0;	 /* a row of a carrier could not be made: map full */
+__u64 lost_births = 0;	 /* a birth could not be recorded */
 __u64 lost_threads = 0;	 /* hits of threads beyond EB_MAX_THREADS */
 __u64 extra_threads = 0; /* next free slot for threads that were not known at attach */
+__u64 procs_made = 0, alloc_rows_made = 0, births_made = 0, births_gone = 0;
+__u64 overflows = 0;
 
 struct threads_map threads SEC(".maps");
+struct tasks_map tasks SEC(".maps");
 struct thread_states_map thread_states SEC(".maps");
 struct procs_map procs SEC(".maps");
 struct alloc_rows_map alloc_rows SEC(".maps");
+struct births_map births SEC(".maps");
 struct carrier_rows_map carrier_rows SEC(".maps");
+struct carriers_map carriers SEC(".maps");
+struct instances_map instances SEC(".maps");
 
 /* Too large for the stack, so new rows are copied from here. */
 static const struct eb_proc zero_proc = {};
-
-/* A thread that was not there at attach (a NIF's own, say): not a scheduler, those never come. */
-__noinline int eb_new_thread(__u32 tid)
-{
-	struct eb_thread t = {};
-	__u64 idx = add(extra_threads, 1);
-
-	if (idx >= EB_MAX_THREADS)
-		return 0;
-	t.idx = idx;
-	return bpf_map_update_elem(&threads, &tid, &t, BPF_NOEXIST);
-}
 
 /* Find {'$initial_call', {M, F, A}} in a pair of the dictionary. */
 static __always_inline int initial_call_of(__u64 pair, __u64 *mfa)
@@ -84,11 +80,15 @@ __noinline int eb_identify(__u64 who, __u64 proc)
 {
 	struct eb_proc *p = bpf_map_lookup_elem(&procs, &who);
 	struct dict_search s = {};
+	__u32 state = 0;
 	__u64 reg;
 	int i;
 
 	if (!p || !proc)
 		return 0;
+	bpf_probe_read_user(&state, sizeof(state), (void *)(proc + cfg.proc_state));
+	if (state & PSFLG_EXITING)
+		p->flags |= EB_PROC_EXITED; /* what it frees now is the last of it */
 	if (!p->initial[0])
 		bpf_probe_read_user(p->initial, 24, (void *)(proc + cfg.proc_initial));
 	reg = read_u64(proc + cfg.proc_reg);
@@ -114,32 +114,38 @@ __noinline int eb_identify(__u64 who, __u64 proc)
 	return 0;
 }
 
+/* 0 when there is no room. */
 __noinline int eb_new_proc(__u64 who, __u64 proc)
 {
 	struct eb_proc *p;
 
 	if (bpf_map_update_elem(&procs, &who, &zero_proc, BPF_NOEXIST)) {
-		add(lost_rows, 1);
-		return 0;
+		/* another thread may have made it just now */
+		return bpf_map_lookup_elem(&procs, &who) != NULL;
 	}
+	add(procs_made, 1);
 	if (EB_KEY_TAG(who) == EB_KEY_THREAD) {
 		p = bpf_map_lookup_elem(&procs, &who);
 		if (p)
 			bpf_get_current_comm(p->comm, sizeof(p->comm));
-		return 0;
+		return 1;
 	}
-	return eb_identify(who, proc);
+	if (EB_KEY_TAG(who) != EB_KEY_API)
+		eb_identify(who, proc);
+	return 1;
 }
 
 struct chain_walk {
-	__u64 at, refs, bytes;
+	__u64 at, refs, bytes, fresh_refs, fresh_bytes;
+	/* what survived the last collection lies here */
+	__u64 survivors, survivors_end, old, old_end;
 	__u32 failed, pad;
 };
 
 static long walk_node(__u32 i, void *arg)
 {
 	struct chain_walk *c = arg;
-	__u64 node[4];
+	__u64 node[4], size;
 
 	if (!c->at)
 		return 1;
@@ -148,17 +154,27 @@ static long walk_node(__u32 i, void *arg)
 		return 1;
 	}
 	if (node[0] == cfg.oh_header) {
+		size = read_u64(node[cfg.oh_val / 8 & 3] + cfg.bin_orig_size);
 		c->refs++;
-		c->bytes += read_u64(node[cfg.oh_val / 8 & 3] + cfg.bin_orig_size);
+		c->bytes += size;
+		if ((c->at < c->survivors || c->at >= c->survivors_end) &&
+		    (c->at < c->old || c->at >= c->old_end)) {
+			c->fresh_refs++;
+			c->fresh_bytes += size;
+		}
 	}
 	c->at = node[2]; /* `next` is the third word of every kind of node */
 	return 0;
 }
 
 /*
- * Walk an off-heap chain (ErlOffHeap.first, or wrt_bins) and add its refc binaries to the
- * thread's walk_refs and walk_bytes.  Bounded: a longer chain sets walk_truncated.  A Binary's
- * own size is orig_size; nodes of other kinds (magic refs, externals, funs) are skipped.
+ * Walk an off-heap chain (ErlOffHeap.first, or wrt_bins) of the Process in the thread's scratch,
+ * and add its refc binaries to the thread's walk_* and fresh_*.  Bounded: a longer chain sets
+ * walk_truncated.  A Binary's own size is orig_size; nodes of other kinds (magic refs, externals,
+ * funs) are skipped.
+ *
+ * Fresh is what came since the last collection: high_water marks the end of what that one left on
+ * the young heap; younger nodes lie above it, or in fragments of received messages.
  */
 __noinline int eb_walk_chain(__u32 idx, __u64 first)
 {
@@ -168,6 +184,12 @@ __noinline int eb_walk_chain(__u32 idx, __u64 first)
 
 	if (!st)
 		return 0;
+	c.survivors = process_field(st, cfg.proc_abandoned_heap);
+	if (!c.survivors)
+		c.survivors = process_field(st, cfg.proc_heap);
+	c.survivors_end = process_field(st, cfg.proc_high_water);
+	c.old = process_field(st, cfg.proc_old_heap);
+	c.old_end = process_field(st, cfg.proc_old_hend);
 	if (cfg.have_bpf_loop)
 		bpf_loop(EB_CHAIN_MAX, walk_node, &c, 0);
 	else
@@ -178,5 +200,7 @@ __noinline int eb_walk_chain(__u32 idx, __u64 first)
 		st->walk_truncated = 1;
 	st->walk_refs += c.refs;
 	st->walk_bytes += c.bytes;
+	st->fresh_refs += c.fresh_refs;
+	st->fresh_bytes += c.fresh_bytes;
 	return 0;
 }

@@ -82,6 +82,9 @@
 	L(allctr_sys_alloc, "Allctr_t", "sys_alloc", MUST)                                         \
 	L(allctr_sys_realloc, "Allctr_t", "sys_realloc", MUST)                                     \
 	L(allctr_sys_dealloc, "Allctr_t", "sys_dealloc", MUST)                                     \
+	L(allctr_add_mbc, "Allctr_t", "add_mbc", MUST)                                             \
+	L(allctr_remove_mbc, "Allctr_t", "remove_mbc", MUST)                                       \
+	L(allctr_pool_fetch, "Allctr_t", "cpool.stat.fetch", MUST)                                 \
 	L(allctr_calls, "Allctr_t", "calls.this_alloc", MUST)                                      \
 	L(allctr_sbcs, "Allctr_t", "sbcs", MUST)                                                   \
 	L(allctr_mbcs, "Allctr_t", "mbcs", MUST)                                                   \
@@ -91,6 +94,7 @@
 	L(carrier_chdr, "Carrier_t", "chdr", MUST)                                                 \
 	L(carrier_next, "Carrier_t", "next", MUST)                                                 \
 	L(carrier_allctr, "Carrier_t", "allctr.counter|allctr.value|allctr", MUST)                 \
+	L(carrier_blocks_size, "Carrier_t", "cpool.total_blocks_size", MUST)                       \
 	L(thrspec_size_of, "ErtsAllocatorThrSpec_t", "#size", MUST)                                \
 	L(thrspec_enabled, "ErtsAllocatorThrSpec_t", "enabled", MUST)                              \
 	L(thrspec_size, "ErtsAllocatorThrSpec_t", "size", MUST)                                    \

@@ -15,6 +15,7 @@ struct options {
 	const char *sort, *by;
 	long limit; /* -1: the command's own */
 	double max_overhead; /* percent */
+	long max_processes;  /* rows kept while tracing */
 };
 
 struct cmd {

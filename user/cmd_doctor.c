@@ -115,14 +115,14 @@ static void check_host(struct checkup *c, struct probe_kernel *k)
 	    "ns", cost.entry, cost.ret, cost.stepped);
 }
 
-static void check_sites(struct checkup *c, struct vm *vm)
+static void check_sites(struct checkup *c, struct vm *vm, const struct probe_kernel *k)
 {
 	struct probe_plan plan;
 	const struct probe_site *s;
 	char name[80];
 	size_t i;
 
-	probe_plan(vm, WANT_ALLOC | WANT_BIN | WANT_CARRIER | WANT_GC, &plan);
+	probe_plan(vm, k, WANT_ALLOC | WANT_BIN | WANT_CARRIER | WANT_GC, &plan);
 	for (i = 0; i < plan.n; i++) {
 		s = &plan.sites[i];
 		snprintf(name, sizeof(name), "site %s%s", s->site.name, s->is_return ? " return" : "");
@@ -139,7 +139,7 @@ static void check_sites(struct checkup *c, struct vm *vm)
 	}
 }
 
-static void check_vm(struct checkup *c, struct vm *vm, pid_t pid)
+static void check_vm(struct checkup *c, struct vm *vm, const struct probe_kernel *k, pid_t pid)
 {
 	int err = vm_open(vm, pid, VM_KEEP_GOING);
 	size_t i;
@@ -157,7 +157,7 @@ static void check_vm(struct checkup *c, struct vm *vm, pid_t pid)
 	if (err && failure_get())
 		add(c, CHECK_FAIL, "target", failure_get()->hint, "%s", failure_get()->message);
 	if (!err && !failure_get())
-		check_sites(c, vm);
+		check_sites(c, vm, k);
 }
 
 int cmd_doctor(const struct cmd *cmd, const struct options *opt)
@@ -176,7 +176,7 @@ int cmd_doctor(const struct cmd *cmd, const struct options *opt)
 	if (!pid)
 		return -1;
 	check_host(&c, &k);
-	check_vm(&c, &vm, pid);
+	check_vm(&c, &vm, &k, pid);
 	if (failure_get())
 		first = *failure_get();
 	failure_clear();

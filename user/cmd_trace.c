@@ -41,6 +41,7 @@ struct session {
 	struct vm vm;
 	struct watch watch;
 	struct collect_base base;
+	uint64_t stepped; /* when the guard was last asked, while a look was under way */
 	struct vm_counters before;
 	uint64_t interval_start;
 	bool target_ended;
@@ -68,6 +69,7 @@ static void make_notes(struct session *s, const struct model *m)
 		[EB_GROUP_GC] = "collections",
 		[EB_GROUP_EXIT] = "exits",
 		[EB_GROUP_CARRIER] = "carriers",
+		[EB_GROUP_REFC] = "references counted by drivers and NIFs",
 	};
 	const struct guard *g = &s->watch.guard;
 	unsigned int partial = 0;
@@ -235,6 +237,7 @@ static int watch_until(struct session *s, uint64_t until, uint64_t end)
 			s->target_ended = true;
 			break;
 		}
+		collect_step(s->watch.probe, &s->base);
 		if (watch_step(&s->watch)) {
 			if (target_alive(&s->vm.target))
 				return -1;
@@ -252,6 +255,21 @@ static int watch_until(struct session *s, uint64_t until, uint64_t end)
 	return 0;
 }
 
+/* While processes are looked at, the guard must not wait. */
+static void keep_watching(void *arg)
+{
+	struct session *s = arg;
+	uint64_t now = now_ns();
+
+	if (s->watch.end || now - s->stepped < watch_tick_ns(&s->watch))
+		return;
+	s->stepped = now;
+	/* what goes wrong here goes wrong again, where it is looked at */
+	if (watch_step(&s->watch))
+		failure_clear();
+	collect_step(s->watch.probe, &s->base);
+}
+
 static int run_session(struct session *s)
 {
 	const struct options *opt = s->opt;
@@ -260,9 +278,12 @@ static int run_session(struct session *s)
 	uint64_t end, next;
 	size_t rows = 0;
 
-	end = repeat && opt->duration_s <= 0 ? UINT64_MAX : now_ns() + (uint64_t)(seconds * 1e9);
 	s->interval_start = s->watch.guard.start;
 	collect_counters(&s->vm, &s->before);
+	s->base.fresh.tick = keep_watching;
+	s->base.fresh.tick_arg = s;
+	collect_start(&s->vm, s->cmd->arg, &s->base);
+	end = repeat && opt->duration_s <= 0 ? UINT64_MAX : now_ns() + (uint64_t)(seconds * 1e9);
 	fprintf(stderr, "Tracing %s (pid %d, OTP %d)%s. Hit Ctrl-C to end.\n",
 		s->vm.node[0] ? s->vm.node : "beam.smp", s->vm.target.pid, s->vm.otp,
 		repeat ? "" : opt->exact ? ", everything, all the time" : "");
@@ -356,9 +377,11 @@ int cmd_trace(const struct cmd *cmd, const struct options *opt)
 	s = xcalloc(1, sizeof(*s));
 	s->cmd = cmd;
 	s->opt = opt;
+	s->base.fold.max_processes = opt->max_processes;
 	if (vm_open(&s->vm, pid, 0))
 		goto out;
-	if (!watch_open(&s->watch, &s->vm, cmd->arg, opt->max_overhead, opt->exact))
+	if (!watch_open(&s->watch, &s->vm, cmd->arg, opt->max_overhead, opt->exact,
+			opt->max_processes))
 		err = run_session(s);
 	watch_close(&s->watch);
 	collect_base_free(&s->base);

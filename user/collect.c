@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "collect.h"
-#include "snap_proc.h"
+#include "alive.h"
+#include "snap_held.h"
 #include "term.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define HELD_NODES_MAX 50000000ULL /* off-heap nodes read in one run */
-#define RETRIES 25		   /* rounds for processes that move */
-#define RETRY_NS 1000000
+#define HELD_BY_MAX 8		   /* holders told of one creator's binaries */
 
 void collect_counters(struct vm *vm, struct vm_counters *c)
 {
@@ -27,13 +25,16 @@ void collect_counters(struct vm *vm, struct vm_counters *c)
 	c->known = vm_gc_info(vm, &c->gc_cols, &reclaimed);
 }
 
-/* --- copies of maps, and what is new in them ---------------------------------------------------- */
-
-static void map_copy_free(struct map_copy *c)
+void collect_start(struct vm *vm, unsigned int want, struct collect_base *base)
 {
-	free(c->keys);
-	free(c->values);
-	memset(c, 0, sizeof(*c));
+	if (want & (WANT_GC | WANT_BIN))
+		fresh_take(&base->fresh, vm);
+}
+
+void collect_step(struct probe *p, struct collect_base *base)
+{
+	if (fold_due(&base->fold, p))
+		fold_run(&base->fold, p, &base->procs, &base->alloc);
 }
 
 void collect_base_free(struct collect_base *base)
@@ -41,137 +42,8 @@ void collect_base_free(struct collect_base *base)
 	map_copy_free(&base->procs);
 	map_copy_free(&base->alloc);
 	map_copy_free(&base->carrier);
-}
-
-/* An index of keys, to find an entry's earlier self. */
-struct index {
-	size_t *slots, cap;
-	const struct map_copy *of;
-	size_t key_size;
-};
-
-static size_t key_hash(const void *key, size_t size)
-{
-	const unsigned char *p = key;
-	uint64_t h = 0xcbf29ce484222325ULL;
-
-	while (size--)
-		h = (h ^ *p++) * 0x100000001b3ULL;
-	return h ^ h >> 32;
-}
-
-static void index_make(struct index *ix, const struct map_copy *of, size_t key_size)
-{
-	size_t i, at;
-
-	for (ix->cap = 16; ix->cap < 2 * of->n + 1; ix->cap *= 2)
-		;
-	ix->slots = xcalloc(ix->cap, sizeof(*ix->slots));
-	ix->of = of;
-	ix->key_size = key_size;
-	for (i = 0; i < of->n; i++) {
-		at = key_hash((char *)of->keys + i * key_size, key_size) & (ix->cap - 1);
-		while (ix->slots[at])
-			at = (at + 1) & (ix->cap - 1);
-		ix->slots[at] = i + 1;
-	}
-}
-
-static long index_find(const struct index *ix, const void *key)
-{
-	size_t at = key_hash(key, ix->key_size) & (ix->cap - 1);
-
-	for (; ix->slots[at]; at = (at + 1) & (ix->cap - 1))
-		if (!memcmp((char *)ix->of->keys + (ix->slots[at] - 1) * ix->key_size, key,
-			    ix->key_size))
-			return ix->slots[at] - 1;
-	return -1;
-}
-
-static void sub_u32(uint32_t *a, const uint32_t *b, size_t n)
-{
-	while (n--)
-		*a++ -= *b++;
-}
-
-static void sub_proc(struct eb_proc *a, const struct eb_proc *b)
-{
-	a->created -= b->created;
-	a->created_bytes -= b->created_bytes;
-	a->freed -= b->freed;
-	a->freed_bytes -= b->freed_bytes;
-	a->released -= b->released;
-	a->released_bytes -= b->released_bytes;
-	a->minor -= b->minor;
-	a->major -= b->major;
-	a->pause_total_ns -= b->pause_total_ns;
-	a->reclaimed_words -= b->reclaimed_words;
-	a->gc_released_bytes -= b->gc_released_bytes;
-	sub_u32(a->size_hist, b->size_hist, EB_HIST_SLOTS);
-	sub_u32(a->pause_hist, b->pause_hist, EB_HIST_SLOTS);
-}
-
-static void sub_alloc(struct eb_alloc *a, const struct eb_alloc *b)
-{
-	a->allocs -= b->allocs;
-	a->alloc_bytes -= b->alloc_bytes;
-	a->frees -= b->frees;
-	a->free_bytes -= b->free_bytes;
-	a->reallocs -= b->reallocs;
-	sub_u32(a->size_hist, b->size_hist, EB_HIST_SLOTS);
-}
-
-static void sub_carrier(struct eb_carrier *a, const struct eb_carrier *b)
-{
-	a->created -= b->created;
-	a->destroyed -= b->destroyed;
-	a->created_bytes -= b->created_bytes;
-	a->destroyed_bytes -= b->destroyed_bytes;
-	a->grown -= b->grown;
-	a->grown_bytes -= b->grown_bytes;
-	a->shrunk -= b->shrunk;
-	a->shrunk_bytes -= b->shrunk_bytes;
-	sub_u32(a->size_hist, b->size_hist, EB_HIST_SLOTS);
-}
-
-/*
- * Reads a map; @now becomes what is new since @base (values changed in place), and @base becomes
- * the full copy.
- */
-static void read_new(struct probe *p, enum probe_map map, size_t key_size, size_t value_size,
-		     struct map_copy *base, struct map_copy *now)
-{
-	struct map_copy full;
-	struct index ix;
-	char *value, *old;
-	size_t i;
-	long at;
-
-	full.n = probe_read_map(p, map, &full.keys, &full.values);
-	now->n = full.n;
-	now->keys = xcalloc(full.n, key_size);
-	now->values = xcalloc(full.n, value_size);
-	if (full.n) {
-		memcpy(now->keys, full.keys, full.n * key_size);
-		memcpy(now->values, full.values, full.n * value_size);
-	}
-	index_make(&ix, base, key_size);
-	for (i = 0; i < now->n; i++) {
-		at = index_find(&ix, (char *)now->keys + i * key_size);
-		if (at < 0)
-			continue;
-		value = (char *)now->values + i * value_size;
-		old = (char *)base->values + at * value_size;
-		if (map == MAP_PROCS)
-			sub_proc((struct eb_proc *)value, (struct eb_proc *)old);
-		else if (map == MAP_ALLOC)
-			sub_alloc((struct eb_alloc *)value, (struct eb_alloc *)old);
-		else
-			sub_carrier((struct eb_carrier *)value, (struct eb_carrier *)old);
-	}
-	free(ix.slots);
-	map_copy_free(base);
-	*base = full;
+	fresh_free(&base->fresh);
+	fold_free(&base->fold);
 }
 
 /* --- names -------------------------------------------------------------------------------------- */
@@ -221,7 +93,7 @@ static void name_process(struct vm *vm, struct who *w, const struct eb_proc *raw
 		w->name = xstrdup(w->initial_call);
 }
 
-static struct who *who_of(struct vm *vm, struct model *m, uint64_t key, const struct eb_proc *raw)
+struct who *collect_who(struct vm *vm, struct model *m, uint64_t key, const struct eb_proc *raw)
 {
 	char text[64];
 	struct who *w;
@@ -230,7 +102,11 @@ static struct who *who_of(struct vm *vm, struct model *m, uint64_t key, const st
 	w = model_who_add(m, key, &is_new);
 	if (!is_new)
 		return w;
-	if (term_is_pid(key)) {
+	if (key == EB_KEY_OTHER) {
+		w->name = xstrdup("other");
+	} else if (EB_KEY_TAG(key) == EB_KEY_API) {
+		w->name = xstrdup(key >> 8 < EB_NAPIS ? probe_api_names[key >> 8] : "?");
+	} else if (term_is_pid(key)) {
 		name_process(vm, w, raw);
 	} else if (term_is_port(key)) {
 		strcpy(text, "port ");
@@ -259,41 +135,116 @@ static bool can_scale(const struct collect_input *in, enum eb_group group)
 	return in->partial[group] && in->before->known && in->after->known;
 }
 
-static void collect_alloc(struct vm *vm, const struct map_copy *rows,
-			  const struct collect_input *in, struct model *m)
+/* What was counted as the VM counts it, beside what the VM did count. */
+static void collect_calls(struct vm *vm, struct probe *p, const struct collect_input *in,
+			  struct collect_base *base, struct model *m)
 {
-	uint64_t seen[VM_MAX_ALLOCATORS][3] = { { 0 } };
+	static const enum alloc_call vm_call[EB_NCALLS] = { CALL_ALLOC, CALL_FREE, CALL_REALLOC };
+	uint64_t seen[EB_MAX_ALLOCATORS][EB_NCALLS] = { { 0 } };
+	const volatile struct eb_thread_state *st;
+	struct call_row *r;
+	size_t n, i, a, c;
+	bool any;
+
+	m->vm_calls_known = in->before->known && in->after->known;
+	st = probe_thread_states(p, &n);
+	for (i = 0; i < n; i++)
+		for (a = 0; a < EB_MAX_ALLOCATORS; a++)
+			for (c = 0; c < EB_NCALLS; c++)
+				seen[a][c] += st[i].calls[a][c];
+	for (a = 1; a < EB_MAX_ALLOCATORS; a++) {
+		r = &m->calls[m->ncalls];
+		any = false;
+		for (c = 0; c < EB_NCALLS; c++) {
+			r->seen[c] = seen[a][c] - base->calls[a][c];
+			r->vm[c] = m->vm_calls_known ? delta(in, a, vm_call[c]) : 0;
+			any = any || r->seen[c] || r->vm[c];
+		}
+		r->allocator = vm->allocator_name[a];
+		if (any)
+			m->ncalls++;
+	}
+	memcpy(base->calls, seen, sizeof(seen));
+}
+
+static struct alloc_row *add_alloc(struct vm *vm, struct model *m, uint64_t who, uint32_t type,
+				   const struct eb_alloc *v)
+{
+	struct alloc_row *r = vec_add(&m->alloc);
+
+	r->who = collect_who(vm, m, who, NULL);
+	r->type = type;
+	r->allocator = vm->allocator_name[VM_TYPE_ALLOCATOR(type)];
+	r->type_name = vm->type_name[VM_TYPE_NUMBER(type)];
+	r->allocs_est = r->frees_est = r->reallocs_est = -1;
+	if (!v)
+		return r;
+	r->allocs = v->allocs;
+	r->alloc_bytes = v->alloc_bytes;
+	r->frees = v->frees;
+	r->free_bytes = v->free_bytes;
+	r->reallocs = v->reallocs;
+	hist_from_u32(&r->sizes, v->size_hist, EB_HIST_SLOTS);
+	return r;
+}
+
+/* The rows that were folded are the same as those of the map that found no room. */
+static void add_folded_allocs(struct map_copy *rows, const struct fold *f)
+{
+	struct eb_alloc_key *keys = rows->keys;
+	struct eb_alloc *v = rows->values;
+	size_t i;
+	long at;
+
+	for (i = 0; i < rows->n; i++)
+		if (keys[i].who == EB_KEY_OTHER) {
+			at = pairs_find(&f->types, keys[i].type, 0);
+			if (at >= 0)
+				alloc_add(&v[i], &f->allocs[at]);
+		}
+}
+
+static void collect_alloc(struct vm *vm, const struct map_copy *rows,
+			  const struct collect_input *in, const struct alive *alive,
+			  struct model *m)
+{
 	const struct eb_alloc_key *keys = rows->keys;
 	const struct eb_alloc *v = rows->values;
+	uint64_t seen[VM_MAX_ALLOCATORS][3] = { { 0 } };
+	struct pairs row_of = { 0 };
+	const struct live_sum *l;
 	struct alloc_row *r;
 	unsigned int a;
-	size_t i;
+	size_t i, at, n;
 
 	for (i = 0; i < rows->n; i++) {
 		if (!v[i].allocs && !v[i].frees && !v[i].reallocs)
 			continue;
-		a = VM_TYPE_ALLOCATOR(keys[i].type);
-		r = vec_add(&m->alloc);
-		r->who = who_of(vm, m, keys[i].who, NULL);
-		r->type = keys[i].type;
-		r->allocator = vm->allocator_name[a];
-		r->type_name = vm->type_name[VM_TYPE_NUMBER(keys[i].type)];
-		r->allocs = v[i].allocs;
-		r->alloc_bytes = v[i].alloc_bytes;
-		r->frees = v[i].frees;
-		r->free_bytes = v[i].free_bytes;
-		r->reallocs = v[i].reallocs;
-		r->allocs_est = r->frees_est = r->reallocs_est = -1;
-		hist_from_u32(&r->sizes, v[i].size_hist);
+		pairs_add(&row_of, keys[i].who, keys[i].type);
+		r = add_alloc(vm, m, keys[i].who, keys[i].type, &v[i]);
+		a = VM_TYPE_ALLOCATOR(r->type);
 		seen[a][0] += r->allocs;
 		seen[a][1] += r->frees;
 		seen[a][2] += r->reallocs;
 	}
-	if (!can_scale(in, EB_GROUP_ALLOC))
-		return;
+	for (i = 0; alive && i < alive->nlive; i++) {
+		l = &alive->live[i];
+		n = row_of.n;
+		at = pairs_add(&row_of, l->who, l->type);
+		r = at == n ? add_alloc(vm, m, l->who, l->type, NULL) : &m->alloc.v[at];
+		r->live = l->blocks;
+		r->live_bytes = l->bytes;
+	}
+	pairs_free(&row_of);
 	for (i = 0; i < m->alloc.n; i++) {
 		r = &m->alloc.v[i];
 		a = VM_TYPE_ALLOCATOR(r->type);
+		r->live_known = alive && !m->lost_births;
+		r->live_est = m->sampled[r->type == vm->type_binary ||
+						 r->type == vm->type_drv_binary ?
+					 EB_BIRTH_BINARY : EB_BIRTH_OTHER];
+		if (!can_scale(in, EB_GROUP_ALLOC))
+			continue;
 		r->allocs_est = scaled(r->allocs, seen[a][0], delta(in, a, CALL_ALLOC));
 		r->frees_est = scaled(r->frees, seen[a][1], delta(in, a, CALL_FREE));
 		r->reallocs_est = scaled(r->reallocs, seen[a][2], delta(in, a, CALL_REALLOC));
@@ -313,21 +264,43 @@ static struct bin_row *bin_row_of(struct model *m, struct who *who)
 	return b;
 }
 
+static void add_gc(struct model *m, const struct who *who, const struct eb_proc *v)
+{
+	struct gc_row *g = vec_add(&m->gc);
+
+	g->who = who;
+	g->minor_est = g->major_est = -1;
+	if (!v)
+		return;
+	g->minor = v->minor;
+	g->major = v->major;
+	g->pause_total_ns = v->pause_total_ns;
+	g->pause_max_ns = v->pause_max_ns;
+	g->reclaimed_words = v->reclaimed_words;
+	g->released_bytes = v->gc_released_bytes;
+	g->heap_words = v->heap_words;
+	hist_from_u32(&g->pauses, v->pause_hist, EB_HIST_SLOTS);
+}
+
 static void collect_procs(struct vm *vm, const struct map_copy *rows,
 			  const struct collect_input *in, struct model *m)
 {
 	const uint64_t *keys = rows->keys;
 	const struct eb_proc *v = rows->values;
 	unsigned int a = VM_TYPE_ALLOCATOR(vm->type_binary);
-	uint64_t created = 0, freed = 0, gcs = 0;
+	uint64_t created = 0, freed = 0, died = 0, gcs = 0;
 	struct who *who;
 	struct bin_row *b;
-	struct gc_row *g;
 	size_t i;
 
 	for (i = 0; i < rows->n; i++) {
-		who = who_of(vm, m, keys[i], &v[i]);
-		if (in->want & WANT_BIN && (v[i].created || v[i].freed || v[i].released)) {
+		/* the others' row is there from the start */
+		if (keys[i] == EB_KEY_OTHER && !m->other.processes && !m->other.overflows)
+			continue;
+		who = collect_who(vm, m, keys[i], &v[i]);
+		if (in->want & WANT_BIN &&
+		    (v[i].created || v[i].freed || v[i].released || v[i].died ||
+		     (EB_KEY_TAG(keys[i]) == EB_KEY_API && v[i].acquired))) {
 			b = bin_row_of(m, who);
 			b->created = v[i].created;
 			b->created_bytes = v[i].created_bytes;
@@ -335,25 +308,27 @@ static void collect_procs(struct vm *vm, const struct map_copy *rows,
 			b->freed_bytes = v[i].freed_bytes;
 			b->released = v[i].released;
 			b->released_bytes = v[i].released_bytes;
-			hist_from_u32(&b->sizes, v[i].size_hist);
+			b->died = v[i].died;
+			b->died_bytes = v[i].died_bytes;
+			if (EB_KEY_TAG(keys[i]) == EB_KEY_API) {
+				b->acquired_known = true;
+				b->acquired = v[i].acquired;
+				b->acquired_bytes = v[i].acquired_bytes;
+			}
+			hist_from_u32(&b->sizes, v[i].size_hist, EB_HIST_SLOTS);
+			hist_from_u32(&b->lives, v[i].life_hist, EB_LIFE_SLOTS);
 			created += b->created;
 			freed += b->freed;
+			died += b->died;
 		}
 		if (in->want & WANT_GC && (v[i].minor || v[i].major)) {
-			g = vec_add(&m->gc);
-			g->who = who;
-			g->minor = v[i].minor;
-			g->major = v[i].major;
-			g->pause_total_ns = v[i].pause_total_ns;
-			g->pause_max_ns = v[i].pause_max_ns;
-			g->reclaimed_words = v[i].reclaimed_words;
-			g->released_bytes = v[i].gc_released_bytes;
-			g->heap_words = v[i].heap_words;
-			g->minor_est = g->major_est = -1;
-			hist_from_u32(&g->pauses, v[i].pause_hist);
-			gcs += g->minor + g->major;
+			add_gc(m, who, &v[i]);
+			gcs += v[i].minor + v[i].major;
 		}
 	}
+	/* what died and was not born under watch was older; of a sample that is an estimate */
+	m->born_before = freed > died ? freed - died : 0;
+	m->born_before_known = !in->partial[EB_GROUP_ALLOC];
 	if (can_scale(in, EB_GROUP_ALLOC))
 		for (i = 0; i < m->bin.n; i++) {
 			b = &m->bin.v[i];
@@ -362,208 +337,304 @@ static void collect_procs(struct vm *vm, const struct map_copy *rows,
 		}
 	if (can_scale(in, EB_GROUP_GC))
 		for (i = 0; i < m->gc.n; i++) {
-			g = &m->gc.v[i];
+			struct gc_row *g = &m->gc.v[i];
+
 			g->minor_est = scaled(g->minor, gcs, in->after->gc_cols - in->before->gc_cols);
 			g->major_est = scaled(g->major, gcs, in->after->gc_cols - in->before->gc_cols);
 		}
 }
 
-/* What the instance's carriers of a kind hold, pooled ones (multi-block only) included. */
-static void carrier_stats(struct vm *vm, struct carrier_row *r, const struct instance *in)
-{
-	const struct layout_fields *f = &vm->lay->f;
-	vmaddr_t stats = in->allctr + (r->kind == EB_SBC ? f->allctr_sbcs : f->allctr_mbcs);
-	uint64_t carriers[4], block[2], pool[3] = { 0 };
+/* --- what processes hold, and what came to them ------------------------------------------------- */
 
-	if (!reader_copy(&vm->rd, stats + f->cstats_carriers, carriers, sizeof(carriers)) ||
-	    !reader_copy(&vm->rd, stats + f->cstats_blocks +
-			 f->cstats_block_stride * (in->alloc_no - 1), block, sizeof(block)))
-		return;
-	if (r->kind == EB_MBC &&
-	    (!reader_u64(&vm->rd, in->allctr + f->allctr_pool_no_carriers, &pool[0]) ||
-	     !reader_u64(&vm->rd, in->allctr + f->allctr_pool_carriers_size, &pool[1]) ||
-	     !reader_u64(&vm->rd, in->allctr + f->allctr_pool_blocks_size + 8 * (in->alloc_no - 1),
-			 &pool[2])))
-		return;
-	/* counters of a running VM, read one by one: a nonsense sum is no answer */
-	r->carriers = carriers[0] + carriers[2] + pool[0];
-	r->carriers_size = carriers[1] + carriers[3] + pool[1];
-	r->blocks_size = block[1] + pool[2];
-	r->stats_known = r->blocks_size <= r->carriers_size;
+struct held_row {
+	uint64_t pid;
+	struct held_bins held;
+};
+
+struct held_collector {
+	struct vm *vm;
+	struct alive *alive;
+	const struct fresh *fresh;
+	VEC(struct held_row) rows;
+	struct pairs row_of;
+};
+
+static void held_start(void *arg)
+{
+	struct held_collector *h = arg;
+
+	alive_start(h->alive);
+	if (h->fresh->tick)
+		h->fresh->tick(h->fresh->tick_arg);
 }
 
-static const struct instance *instance_of(struct vm *vm, uint64_t allctr)
+static void held_ref(void *arg, vmaddr_t binary)
 {
+	alive_on_ref(((struct held_collector *)arg)->alive, binary);
+}
+
+static void held_found(void *arg, const struct proc_id *who, const struct held_bins *held)
+{
+	struct held_collector *h = arg;
+	struct held_row *r;
+
+	alive_found(h->alive, who->id);
+	if (!term_is_pid(who->id) || pairs_find(&h->row_of, who->id, 0) >= 0)
+		return;
+	pairs_add(&h->row_of, who->id, 0);
+	r = vec_add(&h->rows);
+	r->pid = who->id;
+	r->held = *held;
+}
+
+static int by_held(const void *a, const void *b)
+{
+	const struct held_row *const *x = a, *const *y = b;
+
+	return (*x)->held.bytes > (*y)->held.bytes ? -1 : (*x)->held.bytes < (*y)->held.bytes;
+}
+
+static void note_held(struct bin_row *b, const struct held_bins *h)
+{
+	b->held_known = true;
+	b->held_partial = b->held_partial || h->partial;
+	b->held_refs += h->refs;
+	b->held_bytes += h->bytes;
+	b->writable_bytes += h->writable_bytes;
+	b->since_gc += h->fresh_bytes;
+}
+
+/* Rows for those that hold; processes without a row beyond @max are summed up as others. */
+static void rows_of_held(struct vm *vm, struct held_collector *h, size_t max, struct model *m)
+{
+	const struct held_row **order = xcalloc(h->rows.n + 1, sizeof(*order));
+	struct who *who;
+	size_t i, n = 0;
+
+	for (i = 0; i < h->rows.n; i++) {
+		who = model_who(m, h->rows.v[i].pid);
+		/* a process that was traced gets its held columns even when they are zero */
+		if (who)
+			note_held(bin_row_of(m, who), &h->rows.v[i].held);
+		else if (h->rows.v[i].held.refs || h->rows.v[i].held.writable_refs)
+			order[n++] = &h->rows.v[i];
+	}
+	qsort(order, n, sizeof(*order), by_held);
+	for (i = 0; i < n; i++) {
+		if (m->nwhos >= max)
+			m->other.processes++;
+		who = collect_who(vm, m, m->nwhos < max ? order[i]->pid : EB_KEY_OTHER, NULL);
+		note_held(bin_row_of(m, who), &order[i]->held);
+	}
+	free(order);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	const struct bin_holder *x = a, *y = b;
+
+	return x->bytes > y->bytes ? -1 : x->bytes < y->bytes;
+}
+
+/* Binaries that were born under watch and are alive: how many, how old, and who holds them. */
+static void rows_of_alive(struct vm *vm, const struct alive *alive, struct model *m)
+{
+	const struct holding *g;
+	struct bin_row *b;
+	uint64_t now = now_ns(), age;
+	struct who *holder;
 	size_t i;
 
-	for (i = 0; i < vm->ninsts; i++)
-		if (vm->insts[i].allctr == allctr)
-			return &vm->insts[i];
-	return NULL;
-}
-
-static int by_created(const void *a, const void *b)
-{
-	const struct carrier_by *x = a, *y = b;
-
-	return x->created_bytes > y->created_bytes ? -1 : x->created_bytes < y->created_bytes;
-}
-
-static void collect_carrier(struct vm *vm, const struct map_copy *rows, struct model *m)
-{
-	const struct eb_carrier_key *keys = rows->keys;
-	const struct eb_carrier *v = rows->values;
-	const struct instance *in;
-	struct carrier_row *r;
-	struct carrier_by *b;
-	size_t i, k;
-
-	for (i = 0; i < rows->n; i++) {
-		in = instance_of(vm, keys[i].allctr);
-		if (keys[i].who || !in ||
-		    (!v[i].created && !v[i].destroyed && !v[i].grown && !v[i].shrunk))
+	for (i = 0; i < alive->bin_at.n; i++) {
+		b = bin_row_of(m, collect_who(vm, m, alive->bins[i].creator, NULL));
+		b->alive += alive->bins[i].weight;
+		b->alive_bytes += alive->bins[i].weight * alive->bins[i].size;
+		age = now > alive->bins[i].ns ? now - alive->bins[i].ns : 0;
+		b->ages.slot[hist_slot(age)] += alive->bins[i].weight;
+	}
+	for (i = 0; i < alive->holding_at.n; i++) {
+		g = &alive->holdings[i];
+		/* makes rows, which may move: the row is looked up after it */
+		holder = g->holder ? collect_who(vm, m, g->holder, NULL) : NULL;
+		b = bin_row_of(m, collect_who(vm, m, g->creator, NULL));
+		b->held_by = xrealloc(b->held_by, (b->nheld_by + 1) * sizeof(*b->held_by));
+		b->held_by[b->nheld_by++] = (struct bin_holder){ holder, g->binaries, g->bytes };
+	}
+	for (i = 0; i < m->bin.n; i++) {
+		b = &m->bin.v[i];
+		b->alive_known = true;
+		b->births_sampled = m->sampled[EB_BIRTH_BINARY];
+		if (!b->nheld_by)
 			continue;
-		r = vec_add(&m->carrier);
-		r->allctr = keys[i].allctr;
-		r->allocator = vm->allocator_name[in->alloc_no];
-		r->instance = in->ix;
-		r->kind = keys[i].kind;
-		r->source = keys[i].source;
-		r->created = v[i].created;
-		r->destroyed = v[i].destroyed;
-		r->created_bytes = v[i].created_bytes;
-		r->destroyed_bytes = v[i].destroyed_bytes;
-		r->grown = v[i].grown;
-		r->grown_bytes = v[i].grown_bytes;
-		r->shrunk = v[i].shrunk;
-		r->shrunk_bytes = v[i].shrunk_bytes;
-		hist_from_u32(&r->sizes, v[i].size_hist);
-	}
-	for (k = 0; k < m->carrier.n; k++) {
-		r = &m->carrier.v[k];
-		for (i = 0; i < rows->n; i++) {
-			if (!keys[i].who || keys[i].allctr != r->allctr ||
-			    keys[i].kind != r->kind || keys[i].source != r->source ||
-			    !v[i].created)
-				continue;
-			r->by = xrealloc(r->by, (r->nby + 1) * sizeof(*r->by));
-			b = &r->by[r->nby++];
-			b->who = who_of(vm, m, keys[i].who, NULL);
-			b->created = v[i].created;
-			b->created_bytes = v[i].created_bytes;
-		}
-		if (r->nby)
-			qsort(r->by, r->nby, sizeof(*r->by), by_created);
-		/* statistics are per kind: shown once, with the mseg carriers where there are any */
-		for (i = 0; i < m->carrier.n; i++)
-			if (i != k && m->carrier.v[i].allctr == r->allctr &&
-			    m->carrier.v[i].kind == r->kind && m->carrier.v[i].source < r->source)
-				break;
-		in = instance_of(vm, r->allctr);
-		if (i == m->carrier.n && in)
-			carrier_stats(vm, r, in);
+		qsort(b->held_by, b->nheld_by, sizeof(*b->held_by), by_bytes);
+		if (b->nheld_by > HELD_BY_MAX)
+			b->nheld_by = HELD_BY_MAX;
 	}
 }
 
-/* --- held binaries ------------------------------------------------------------------------------ */
-
-static void note_held(struct vm *vm, struct model *m, const struct proc_id *id,
-		      const struct held_bins *h, const struct proc_image *image)
+/* What came to each process; the probes' part is in @raw, rows of the whole run. */
+static void rows_of_fresh(struct vm *vm, const struct held_collector *h,
+			  const struct map_copy *raw, const struct collect_input *in,
+			  struct collect_base *base, struct model *m)
 {
+	struct pairs gc_row_of = { 0 };
+	const uint64_t *keys = raw->keys;
+	const struct eb_proc *v = raw->values;
 	struct bin_row *b;
+	struct who *who;
+	struct came came;
+	size_t i, n, at;
+	long held;
 
-	/* a process that was traced gets its held columns even when they are zero */
-	if (!h->refs && !h->writable_refs && !model_who(m, id->id))
-		return;
-	b = bin_row_of(m, who_of(vm, m, id->id, NULL));
-	b->held_known = true;
-	b->held_partial = h->partial;
-	b->held_refs = h->refs;
-	b->held_bytes = h->bytes;
-	b->writable_bytes = h->writable_bytes;
-	b->since_gc = image->off_heap_overhead * 8;
-}
+	for (i = 0; i < m->gc.n; i++)
+		pairs_add(&gc_row_of, m->gc.v[i].who->key, 0);
+	for (i = 0; i < raw->n + h->rows.n; i++) {
+		uint64_t pid = i < raw->n ? keys[i] : h->rows.v[i - raw->n].pid;
+		const struct eb_proc *p = i < raw->n ? &v[i] : NULL;
 
-/* Which processes have anything on an off-heap list: one word each, in batches. */
-static size_t holders(struct vm *vm, struct model *m, struct proc_ids *ids)
-{
-	const struct layout_fields *f = &vm->lay->f;
-	unsigned int offs[3] = { f->proc_off_heap_first, f->proc_mbuf, f->proc_wrt_bins };
-	size_t from, k, i, j, n = 0, noffs = f->proc_wrt_bins == LAYOUT_ABSENT ? 2 : 3;
-	struct read_req req[3 * 128];
-	uint64_t words[3 * 128];
-	bool any;
-
-	for (from = 0; from < ids->n; from += k) {
-		k = ids->n - from < 128 ? ids->n - from : 128;
-		for (i = 0; i < k * noffs; i++)
-			req[i] = (struct read_req){ ids->v[from + i / noffs].addr + offs[i % noffs],
-						    &words[i], 8, false };
-		reader_batch(&vm->rd, req, k * noffs);
-		for (i = 0; i < k; i++) {
-			any = model_who(m, ids->v[from + i].id) != NULL;
-			for (j = 0; j < noffs; j++)
-				any = any || (req[i * noffs + j].ok && words[i * noffs + j]);
-			if (any && term_is_pid(ids->v[from + i].id))
-				ids->v[n++] = ids->v[from + i];
+		if (!term_is_pid(pid))
+			continue;
+		if (!p) {
+			/* seen already with its row? */
+			who = model_who(m, pid);
+			if (who && who->came)
+				continue;
+		}
+		held = pairs_find(&h->row_of, pid, 0);
+		fresh_came(&base->fresh, pid, p, held < 0 ? NULL : &h->rows.v[held].held, &came);
+		if (!p && !came.refs && !came.words)
+			continue;
+		/* beyond the bound: without a row of its own nothing is said */
+		if (!model_who(m, pid) && m->nwhos >= base->fold.max_processes)
+			continue;
+		who = collect_who(vm, m, pid, p);
+		who->came = true;
+		if (in->want & WANT_BIN && (who->bin_row || came.refs)) {
+			b = bin_row_of(m, who);
+			b->acquired_known = came.refs_known;
+			b->acquired = came.refs;
+			b->acquired_bytes = came.bytes;
+		}
+		if (!(in->want & WANT_GC))
+			continue;
+		n = gc_row_of.n;
+		at = pairs_find(&gc_row_of, pid, 0) < 0 && !came.words ? n :
+									  pairs_add(&gc_row_of, pid, 0);
+		if (at == n && came.words)
+			add_gc(m, who, NULL);
+		if (at < m->gc.n) {
+			m->gc.v[at].allocated_known = came.words_known;
+			m->gc.v[at].allocated_words = came.words;
 		}
 	}
-	return n;
+	pairs_free(&gc_row_of);
 }
 
-static void collect_held(struct vm *vm, struct model *m)
+static void collect_held(struct vm *vm, const struct map_copy *raw, const struct collect_input *in,
+			 struct alive *alive, struct collect_base *base, struct model *m)
 {
-	struct held_walk walk = { .refs_budget = HELD_NODES_MAX };
-	struct timespec pause = { 0, RETRY_NS };
-	struct proc_image image;
-	struct held_bins held;
-	struct proc_ids ids;
-	size_t i, left;
-	int round, err;
+	struct held_collector h = { .vm = vm, .alive = alive, .fresh = &base->fresh };
+	struct held_walk walk = { .refs_budget = in->want & WANT_BIN ? HELD_NODES_MAX : 0,
+				  .arg = &h };
+	struct held_visitor visitor = { held_start, held_found, &h };
+	long left = -1;
 
-	if (snap_proc_ids(vm, &ids))
-		return;
-	left = holders(vm, m, &ids);
-	for (round = 0; round < RETRIES && left; round++) {
-		size_t moved = 0;
-
-		if (round)
-			nanosleep(&pause, NULL);
-		for (i = 0; i < left; i++) {
-			err = snap_held_bins(vm, &ids.v[i], &walk, &held, &image);
-			if (err == -EAGAIN)
-				ids.v[moved++] = ids.v[i];
-			else if (!err)
-				note_held(vm, m, &ids.v[i], &held, &image);
-		}
-		left = moved;
+	if (target_alive(&vm->target)) {
+		walk.on_ref = alive->bin_at.n ? held_ref : NULL;
+		left = snap_held_all(vm, &walk, &visitor);
+		m->skipped += left > 0 ? left : 0;
+		m->held_complete = !left && walk.refs_budget;
 	}
-	m->skipped += left;
-	m->held_complete = !left && walk.refs_budget;
-	snap_proc_ids_free(&ids);
+	if (in->want & WANT_BIN && left >= 0)
+		rows_of_held(vm, &h, base->fold.max_processes, m);
+	if (in->want & WANT_BIN && !in->partial[EB_GROUP_ALLOC] && left >= 0 && !m->lost_births) {
+		alive_rest(alive);
+		rows_of_alive(vm, alive, m);
+	}
+	rows_of_fresh(vm, &h, raw, in, base, m);
+	free(h.rows.v);
+	pairs_free(&h.row_of);
+}
+
+/* --- the whole ---------------------------------------------------------------------------------- */
+
+static void collect_sampling(struct probe *p, struct collect_base *base, struct model *m)
+{
+	const volatile struct eb_thread_state *st;
+	uint64_t words = 0;
+	struct probe_counts counts;
+	size_t n, i;
+	int k;
+
+	st = probe_thread_states(p, &n);
+	for (i = 0; i < n; i++) {
+		words += st[i].unrowed_words;
+		for (k = 0; k < EB_NBIRTHS; k++)
+			m->sampled[k] = m->sampled[k] || st[i].sampler[k].skipped;
+	}
+	m->unrowed_words = words - base->unrowed_words;
+	base->unrowed_words = words;
+	probe_counts(p, &counts);
+	m->lost_births = counts.lost_births;
+	m->other.processes = base->fold.folded;
+	m->other.overflows = counts.overflows;
+}
+
+/* How wrong any one process's amount may be, now that the others' row is known. */
+static void collect_bounds(const struct map_copy *procs, const struct map_copy *allocs,
+			   const struct fold *f, struct model *m)
+{
+	const struct eb_alloc_key *keys = allocs->keys;
+	const struct eb_alloc *v = allocs->values;
+	const struct eb_proc *other = NULL;
+	uint64_t alloc_bytes = 0;
+	size_t i;
+	int k;
+
+	for (i = 0; i < procs->n; i++)
+		if (((uint64_t *)procs->keys)[i] == EB_KEY_OTHER)
+			other = (struct eb_proc *)procs->values + i;
+	for (i = 0; i < allocs->n; i++)
+		if (keys[i].who == EB_KEY_OTHER)
+			alloc_bytes += v[i].alloc_bytes;
+	for (k = 0; k < FOLD_N; k++)
+		m->other.bound[k] = fold_bound(f, k, fold_weight(other, alloc_bytes, k));
 }
 
 void collect(struct vm *vm, struct probe *p, const struct collect_input *in,
 	     struct collect_base *base, struct model *m)
 {
 	struct map_copy procs, alloc = { 0 }, carrier = { 0 };
+	bool births = in->want & (WANT_ALLOC | WANT_BIN) && !in->partial[EB_GROUP_ALLOC];
+	struct alive alive = { 0 };
+	size_t i;
 
 	memset(m, 0, sizeof(*m));
+	collect_sampling(p, base, m);
+	if (births)
+		alive_read(&alive, vm, p, in->want & WANT_BIN);
 	/* processes first: their rows carry the names that others refer to */
-	read_new(p, MAP_PROCS, sizeof(uint64_t), sizeof(struct eb_proc), &base->procs, &procs);
+	rows_read_new(p, MAP_PROCS, &base->procs, &procs);
+	if (in->want & WANT_ALLOC)
+		rows_read_new(p, MAP_ALLOC, &base->alloc, &alloc);
+	collect_bounds(&base->procs, &base->alloc, &base->fold, m);
+	for (i = 0; i < procs.n; i++)
+		if (((uint64_t *)procs.keys)[i] == EB_KEY_OTHER)
+			proc_add((struct eb_proc *)procs.values + i, &base->fold.proc);
 	collect_procs(vm, &procs, in, m);
 	if (in->want & WANT_ALLOC) {
-		read_new(p, MAP_ALLOC, sizeof(struct eb_alloc_key), sizeof(struct eb_alloc),
-			 &base->alloc, &alloc);
-		collect_alloc(vm, &alloc, in, m);
+		add_folded_allocs(&alloc, &base->fold);
+		collect_alloc(vm, &alloc, in, births ? &alive : NULL, m);
+		collect_calls(vm, p, in, base, m);
 	}
 	if (in->want & WANT_CARRIER) {
-		read_new(p, MAP_CARRIER, sizeof(struct eb_carrier_key), sizeof(struct eb_carrier),
-			 &base->carrier, &carrier);
-		collect_carrier(vm, &carrier, m);
+		rows_read_new(p, MAP_CARRIER, &base->carrier, &carrier);
+		collect_carriers(vm, p, &carrier, m);
 	}
-	if (in->want & WANT_BIN && target_alive(&vm->target))
-		collect_held(vm, m);
+	if (in->want & (WANT_BIN | WANT_GC))
+		collect_held(vm, &base->procs, in, &alive, base, m);
+	fold_reported(&base->fold);
+	alive_free(&alive);
 	map_copy_free(&procs);
 	map_copy_free(&alloc);
 	map_copy_free(&carrier);

@@ -7,8 +7,11 @@
 #ifndef EBEAM_COLLECT_H
 #define EBEAM_COLLECT_H
 
+#include "fold.h"
+#include "fresh.h"
 #include "model.h"
 #include "probe.h"
+#include "rows.h"
 #include "vm.h"
 
 /* The VM's own exact counters, summed over instances and schedulers: they cost no probe. */
@@ -20,16 +23,19 @@ struct vm_counters {
 
 void collect_counters(struct vm *vm, struct vm_counters *c);
 
-/* What earlier intervals have shown already; zeroed at first. */
-struct map_copy {
-	void *keys, *values;
-	size_t n;
-};
-
+/* What goes from interval to interval; zeroed at first, then max_processes set. */
 struct collect_base {
-	struct map_copy procs, alloc, carrier;
+	struct map_copy procs, alloc, carrier; /* shown already */
+	uint64_t calls[EB_MAX_ALLOCATORS][EB_NCALLS];
+	uint64_t unrowed_words;
+	struct fresh fresh;
+	struct fold fold;
 };
 
+/* Right after the probes were set: what there was before is not to be taken for new. */
+void collect_start(struct vm *vm, unsigned int want, struct collect_base *base);
+/* Every now and then: keeps the rows in bounds. */
+void collect_step(struct probe *p, struct collect_base *base);
 void collect_base_free(struct collect_base *base);
 
 struct collect_input {
@@ -46,5 +52,10 @@ struct collect_input {
  */
 void collect(struct vm *vm, struct probe *p, const struct collect_input *in,
 	     struct collect_base *base, struct model *m);
+
+/* Parts of it: the carrier section, and who is behind a key (@raw: its row, NULL when none). */
+void collect_carriers(struct vm *vm, struct probe *p, const struct map_copy *rows,
+		      struct model *m);
+struct who *collect_who(struct vm *vm, struct model *m, uint64_t key, const struct eb_proc *raw);
 
 #endif

@@ -15,6 +15,7 @@ const char *guard_group_name(int group)
 		[EB_GROUP_GC] = "gc",
 		[EB_GROUP_EXIT] = "exit",
 		[EB_GROUP_CARRIER] = "carrier",
+		[EB_GROUP_REFC] = "refc",
 	};
 
 	return names[group];

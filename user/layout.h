@@ -23,6 +23,8 @@ struct release_facts {
 	uint32_t bin_node_bytes; /* of it: what must be read to know next and val */
 	uint32_t bin_pad;	 /* bytes a refc binary asks for beyond header and payload */
 	uint32_t drv_bin_pad;
+	uint32_t carrier_shift;	 /* ERTS_MMAP_SUPERALIGNED_BITS: unit of a block's carrier offset */
+	bool shared_pool;	 /* allocators share one pool of carriers by default (23) */
 	uint32_t flag_hibernate_pending; /* F_DIRTY_GC_HIBERNATE */
 };
 

@@ -62,6 +62,9 @@ static void usage(FILE *out, const struct cmd *cmd)
 		"(default 2)\n"
 		"      --exact               tracing: watch everything all the time, whatever it "
 		"costs\n"
+		"      --max-processes N     tracing: keep the N heaviest processes apart, sum up "
+		"the rest\n"
+		"                            (default 16384)\n"
 		"      --by KEY              alloc: sum up by type, process or initial_call\n"
 		"      --json                one JSON document on stdout\n"
 		"      --sort KEY            order of the rows (`--sort help` lists the keys)\n"
@@ -239,7 +242,7 @@ static int parse_long(const char *what, const char *arg, long min, long max, lon
 	return 0;
 }
 
-enum { OPT_JSON = 256, OPT_SORT, OPT_MAX_OVERHEAD, OPT_EXACT, OPT_TRACE, OPT_BY };
+enum { OPT_JSON = 256, OPT_SORT, OPT_MAX_OVERHEAD, OPT_MAX_PROCESSES, OPT_EXACT, OPT_TRACE, OPT_BY };
 
 static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, 'p' },
@@ -250,6 +253,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "sort", required_argument, NULL, OPT_SORT },
 	{ "max-overhead", required_argument, NULL, OPT_MAX_OVERHEAD },
+	{ "max-processes", required_argument, NULL, OPT_MAX_PROCESSES },
 	{ "exact", no_argument, NULL, OPT_EXACT },
 	{ "trace", no_argument, NULL, OPT_TRACE },
 	{ "by", required_argument, NULL, OPT_BY },
@@ -295,6 +299,10 @@ static int parse(int argc, char **argv, struct options *opt, bool *help, bool *v
 		case OPT_MAX_OVERHEAD:
 			err = parse_double("--max-overhead", optarg, 0.001, 100,
 					   &opt->max_overhead);
+			break;
+		case OPT_MAX_PROCESSES:
+			err = parse_long("--max-processes", optarg, 16, 1 << 20,
+					 &opt->max_processes);
 			break;
 		case OPT_EXACT:
 			opt->exact = true;
@@ -372,6 +380,7 @@ int main(int argc, char **argv)
 {
 	struct options opt = {
 		.duration_s = -1, .interval_s = -1, .limit = -1, .max_overhead = 2,
+		.max_processes = 16384,
 	};
 
 	setlocale(LC_CTYPE, ""); /* text may go to a terminal that knows no UTF-8 */

@@ -61,6 +61,8 @@ void model_free(struct model *m)
 	free(m->whos);
 	for (i = 0; i < m->carrier.n; i++)
 		free(m->carrier.v[i].by);
+	for (i = 0; i < m->bin.n; i++)
+		free(m->bin.v[i].held_by);
 	for (i = 0; i < m->ngroups; i++)
 		free(m->groups[i]);
 	free(m->groups);
@@ -75,16 +77,23 @@ void hist_add(struct hist *to, const struct hist *from)
 {
 	size_t i;
 
-	for (i = 0; i < EB_HIST_SLOTS; i++)
+	for (i = 0; i < HIST_SLOTS; i++)
 		to->slot[i] += from->slot[i];
 }
 
-void hist_from_u32(struct hist *to, const uint32_t *slots)
+void hist_from_u32(struct hist *to, const uint32_t *slots, size_t n)
 {
 	size_t i;
 
-	for (i = 0; i < EB_HIST_SLOTS; i++)
+	for (i = 0; i < n; i++)
 		to->slot[i] = slots[i];
+}
+
+unsigned int hist_slot(uint64_t value)
+{
+	unsigned int slot = value ? 63 - __builtin_clzll(value) : 0;
+
+	return slot < HIST_SLOTS ? slot : HIST_SLOTS - 1;
 }
 
 uint64_t hist_lo(unsigned int slot)
@@ -151,6 +160,10 @@ void model_alloc_by(struct model *m, enum alloc_by by)
 		to->allocs_est = est_sum(to->allocs_est, rows[i].allocs_est);
 		to->frees_est = est_sum(to->frees_est, rows[i].frees_est);
 		to->reallocs_est = est_sum(to->reallocs_est, rows[i].reallocs_est);
+		to->live_known = to->live_known && rows[i].live_known;
+		to->live_est = to->live_est || rows[i].live_est;
+		to->live += rows[i].live;
+		to->live_bytes += rows[i].live_bytes;
 		hist_add(&to->sizes, &rows[i].sizes);
 	}
 	m->alloc.n = n;

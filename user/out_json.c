@@ -31,7 +31,7 @@ static json_object *hist_json(const struct hist *h)
 	json_object *list = json_object_new_array(), *o;
 	unsigned int i;
 
-	for (i = 0; i < EB_HIST_SLOTS; i++) {
+	for (i = 0; i < HIST_SLOTS; i++) {
 		if (!h->slot[i])
 			continue;
 		o = json_object_new_object();
@@ -59,6 +59,48 @@ static json_object *by_json(const struct carrier_row *r)
 	return list;
 }
 
+static json_object *holders_json(const struct bin_row *r)
+{
+	json_object *list = json_object_new_array(), *o;
+	size_t i;
+
+	for (i = 0; i < r->nheld_by; i++) {
+		const struct who *who = r->held_by[i].who;
+
+		o = json_object_new_object();
+		json_object_object_add(o, "pid", who ? text(who->pid) : NULL);
+		json_object_object_add(o, "name", text(who ? who->name : "no process found"));
+		json_object_object_add(o, "binaries", u64(r->held_by[i].binaries));
+		json_object_object_add(o, "bytes", u64(r->held_by[i].bytes));
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static json_object *calls_json(const struct model *m)
+{
+	static const char *const keys[EB_NCALLS] = {
+		[EB_CALL_ALLOC] = "allocs", [EB_CALL_FREE] = "frees", [EB_CALL_REALLOC] = "reallocs",
+	};
+	json_object *list = json_object_new_array(), *o;
+	char key[32];
+	size_t i, k;
+
+	for (i = 0; i < m->ncalls; i++) {
+		o = json_object_new_object();
+		json_object_object_add(o, "allocator", text(m->calls[i].allocator));
+		for (k = 0; k < EB_NCALLS; k++)
+			json_object_object_add(o, keys[k], u64(m->calls[i].seen[k]));
+		for (k = 0; k < EB_NCALLS; k++) {
+			snprintf(key, sizeof(key), "vm_%s", keys[k]);
+			json_object_object_add(o, key, m->vm_calls_known ? u64(m->calls[i].vm[k]) :
+									  NULL);
+		}
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 static json_object *value_json(const struct value *v)
 {
 	switch (v->kind) {
@@ -78,6 +120,10 @@ static json_object *value_json(const struct value *v)
 		return hist_json(v->hist);
 	case VAL_BY:
 		return by_json(v->by);
+	case VAL_HOLDERS:
+		return holders_json(v->holders);
+	case VAL_CALLS:
+		return calls_json(v->calls);
 	}
 	return NULL;
 }

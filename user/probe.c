@@ -69,8 +69,14 @@ static struct bpf_program *skel_prog(struct probe *p, enum probe_prog prog)
 	switch (prog) {
 	case PROG_ALLOC:
 		return p->skel->progs.eb_on_alloc;
+	case PROG_ALLOC_SESSION:
+		return p->skel->progs.eb_on_alloc_session;
+	case PROG_ALLOC_RETURN:
+		return p->skel->progs.eb_on_alloc_return;
 	case PROG_REALLOC:
 		return p->skel->progs.eb_on_realloc;
+	case PROG_REALLOC_SESSION:
+		return p->skel->progs.eb_on_realloc_session;
 	case PROG_FREE:
 		return p->skel->progs.eb_on_free;
 	case PROG_GC_ENTER:
@@ -83,17 +89,35 @@ static struct bpf_program *skel_prog(struct probe *p, enum probe_prog prog)
 		return p->skel->progs.eb_on_carrier_enter;
 	case PROG_CARRIER_RETURN:
 		return p->skel->progs.eb_on_carrier_return;
+	case PROG_POOL:
+		return p->skel->progs.eb_on_pool;
+	case PROG_REFC:
+		return p->skel->progs.eb_on_refc;
 	case PROG_N:
 		break;
 	}
 	return NULL;
 }
 
-static int fill_config(struct vm *vm, unsigned int want, struct eb_config *c)
+static bool is_session(enum probe_prog prog)
 {
+	return prog == PROG_ALLOC_SESSION || prog == PROG_REALLOC_SESSION;
+}
+
+static enum uprobe_kind kind_of(enum probe_prog prog)
+{
+	return is_session(prog) ? UPROBE_SESSION :
+	       probe_prog_is_return(prog) ? UPROBE_RETURN :
+					    UPROBE_ENTRY;
+}
+
+static int fill_config(struct probe *p, unsigned int want, struct eb_config *c)
+{
+	struct vm *vm = p->vm;
 	const struct layout_fields *f = &vm->lay->f;
 	const struct release_facts *r = vm->lay->facts;
 	unsigned int end;
+	size_t i;
 
 	memset(c, 0, sizeof(*c));
 	c->ns_dev = vm->target.ns_dev;
@@ -124,6 +148,7 @@ static int fill_config(struct vm *vm, unsigned int want, struct eb_config *c)
 	c->proc_wrt_bins = f->proc_wrt_bins == LAYOUT_ABSENT ? 0 : f->proc_wrt_bins;
 	c->proc_mbuf_sz = f->proc_mbuf_sz;
 	c->proc_state = f->proc_state;
+	c->proc_high_water = f->proc_high_water;
 	c->proc_read_bytes = f->proc_size & ~7u;
 	c->flag_hibernate_pending = r->flag_hibernate_pending;
 	c->oh_node_bytes = r->bin_node_bytes;
@@ -135,6 +160,16 @@ static int fill_config(struct vm *vm, unsigned int want, struct eb_config *c)
 	c->drv_bin_pad = r->drv_bin_pad;
 	c->type_binary = vm->type_binary;
 	c->type_drv_binary = vm->type_drv_binary;
+	/* where its frees are not among our sites, a Process* is looked into each time */
+	for (i = 0; i < p->plan->n; i++)
+		if (p->plan->sites[i].prog == PROG_FREE &&
+		    p->plan->sites[i].site.link_addr + vm->sym.bias ==
+			    vm->allctrs[VM_TYPE_ALLOCATOR(vm->type_proc)].free)
+			c->type_proc = vm->type_proc;
+	c->carrier_allctr = f->carrier_allctr;
+	c->carrier_blocks_size = f->carrier_blocks_size;
+	c->carrier_shift = r->carrier_shift;
+	c->shared_pool = r->shared_pool;
 	c->regproc_name = f->regproc_name;
 	c->dict_array_size = f->dict_array_size;
 	c->dict_data = f->dict_data;
@@ -183,7 +218,9 @@ static int fill_threads(struct probe *p)
 		t.sched = vm->scheds[i].addr;
 		t.idx = p->nthreads;
 		t.dirty = vm->scheds[i].kind != SCHED_NORMAL;
-		tid = vm->scheds[i].tid;
+		/* all that are no normal schedulers share instance 0 */
+		t.ix = t.dirty ? 0 : vm->scheds[i].no;
+		t.tid = tid = vm->scheds[i].tid;
 		if (bpf_map_update_elem(fd, &tid, &t, BPF_ANY))
 			return -errno;
 		p->nthreads++;
@@ -193,9 +230,62 @@ static int fill_threads(struct probe *p)
 	return 0;
 }
 
+static int fill_instances(struct probe *p)
+{
+	int fd = bpf_map__fd(p->skel->maps.instances);
+	struct vm *vm = p->vm;
+	__u64 key;
+	__u32 v;
+	size_t i;
+
+	for (i = 0; i < vm->ninsts && i < EB_MAX_INSTANCES; i++) {
+		key = vm->insts[i].allctr;
+		v = vm->insts[i].alloc_no << 16 | vm->insts[i].ix;
+		if (bpf_map_update_elem(fd, &key, &v, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+/* The rows of all that find no room are there from the start. */
+static int fill_others(struct probe *p, unsigned int want)
+{
+	struct eb_alloc_key key = { .who = EB_KEY_OTHER };
+	static const struct eb_alloc no_alloc;
+	static const struct eb_proc no_proc;
+	__u64 other = EB_KEY_OTHER;
+	unsigned int i;
+
+	if (bpf_map_update_elem(bpf_map__fd(p->skel->maps.procs), &other, &no_proc, BPF_ANY))
+		return -errno;
+	for (i = 0; i < VM_MAX_TYPES && want & WANT_ALLOC; i++) {
+		key.type = p->vm->type_full[i];
+		if (key.type && bpf_map_update_elem(bpf_map__fd(p->skel->maps.alloc_rows), &key,
+						    &no_alloc, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+/* What belongs to the sections that were not asked for takes no memory. */
+static void size_maps(struct probe *p, unsigned int want, unsigned int max_processes)
+{
+	bool births = want & (WANT_ALLOC | WANT_BIN);
+
+	bpf_map__set_max_entries(p->skel->maps.procs, max_processes + 1);
+	bpf_map__set_max_entries(p->skel->maps.alloc_rows,
+				 want & WANT_ALLOC ? 2 * max_processes + VM_MAX_TYPES : 1);
+	bpf_map__set_max_entries(p->skel->maps.births, births ? EB_MAX_BIRTHS : 1);
+	if (!(want & WANT_CARRIER)) {
+		bpf_map__set_max_entries(p->skel->maps.carriers, 1);
+		bpf_map__set_max_entries(p->skel->maps.carrier_rows, 1);
+	}
+	bpf_map__set_max_entries(p->skel->maps.instances, p->vm->ninsts ? p->vm->ninsts : 1);
+}
+
 struct probe *probe_open(struct vm *vm, const struct probe_plan *plan,
 			 const struct probe_kernel *k, const struct probe_cost *cost,
-			 unsigned int want)
+			 unsigned int want, unsigned int max_processes)
 {
 	struct probe *p = xcalloc(1, sizeof(*p));
 	bool used[PROG_N] = { false };
@@ -218,7 +308,7 @@ struct probe *probe_open(struct vm *vm, const struct probe_plan *plan,
 		bpf_refused(errno, "open the BPF object");
 		goto fail;
 	}
-	if (fill_config(vm, want, (struct eb_config *)&p->skel->rodata->cfg))
+	if (fill_config(p, want, (struct eb_config *)&p->skel->rodata->cfg))
 		goto fail;
 	p->skel->rodata->cfg.alloc_hit_ns = probe_group_ns(plan, EB_GROUP_ALLOC, cost);
 	for (i = 0; i < plan->n; i++)
@@ -226,10 +316,12 @@ struct probe *probe_open(struct vm *vm, const struct probe_plan *plan,
 	for (i = 0; i < PROG_N; i++) {
 		bpf_program__set_autoload(skel_prog(p, i), used[i]);
 		if (p->multi)
-			bpf_program__set_expected_attach_type(skel_prog(p, i), UPROBE_MULTI_ATTACH_TYPE);
+			bpf_program__set_expected_attach_type(skel_prog(p, i),
+							      is_session(i) ?
+								      UPROBE_SESSION_ATTACH_TYPE :
+								      UPROBE_MULTI_ATTACH_TYPE);
 	}
-	if (!(want & WANT_ALLOC))
-		bpf_map__set_max_entries(p->skel->maps.alloc_rows, 1);
+	size_maps(p, want, max_processes);
 	err = ebeam_bpf__load(p->skel);
 	if (err) {
 		bpf_refused(-err, "load the probes");
@@ -244,8 +336,12 @@ struct probe *probe_open(struct vm *vm, const struct probe_plan *plan,
 		goto fail;
 	}
 	err = fill_threads(p);
+	if (!err)
+		err = fill_instances(p);
+	if (!err)
+		err = fill_others(p, want);
 	if (err) {
-		bpf_refused(-err, "fill the map of threads");
+		bpf_refused(-err, "fill the probes' tables");
 		goto fail;
 	}
 	return p;
@@ -269,7 +365,7 @@ static int attach_multi(struct probe *p, enum probe_prog prog)
 	if (!n)
 		return 0;
 	fd = uprobe_multi_link(bpf_program__fd(skel_prog(p, prog)), p->vm->target.exe_path, offsets,
-			cookies, n, probe_prog_is_return(prog), p->filter_pid);
+			cookies, n, kind_of(prog), p->filter_pid);
 	if (fd < 0)
 		return fd;
 	p->multi_fds[prog] = fd;
@@ -345,6 +441,8 @@ static void detach_groups(struct probe *p, unsigned int groups)
 			p->attached[i] = false;
 }
 
+static void forget_births(struct probe *p);
+
 int probe_attach(struct probe *p, enum eb_group group)
 {
 	int i, err = 0;
@@ -353,6 +451,8 @@ int probe_attach(struct probe *p, enum eb_group group)
 		return 0;
 	/* two links on a site at a time would count twice */
 	finish_closing(p, 1u << group);
+	if (group == EB_GROUP_ALLOC && p->skel->bss->births_made != p->skel->bss->births_gone)
+		forget_births(p);
 	p->attached[group] = true;
 	if (p->multi)
 		for (i = 0; i < PROG_N && !err; i++) {
@@ -366,6 +466,7 @@ int probe_attach(struct probe *p, enum eb_group group)
 	 * that goes on; and calls under way must not meet older memory of theirs.
 	 */
 	p->skel->bss->epochs[group]++;
+	__atomic_fetch_add(&p->skel->bss->process_gen, 1, __ATOMIC_SEQ_CST);
 	if (err) {
 		probe_detach(p, group);
 		if (err == -ESRCH || !target_alive(&p->vm->target))
@@ -420,30 +521,79 @@ uint64_t probe_lost(const struct probe *p)
 	return p->skel->bss->lost_rows + p->skel->bss->lost_threads;
 }
 
+void probe_counts(const struct probe *p, struct probe_counts *c)
+{
+	c->procs_made = p->skel->bss->procs_made;
+	c->alloc_rows_made = p->skel->bss->alloc_rows_made;
+	c->lost_births = p->skel->bss->lost_births;
+	c->overflows = p->skel->bss->overflows;
+	c->alloc_epoch = p->skel->bss->epochs[EB_GROUP_ALLOC];
+}
+
+static struct bpf_map *map_of(const struct probe *p, enum probe_map which)
+{
+	struct bpf_map *const maps[] = {
+		[MAP_PROCS] = p->skel->maps.procs,
+		[MAP_ALLOC] = p->skel->maps.alloc_rows,
+		[MAP_CARRIER] = p->skel->maps.carrier_rows,
+		[MAP_BIRTHS] = p->skel->maps.births,
+		[MAP_CARRIERS] = p->skel->maps.carriers,
+	};
+
+	return maps[which];
+}
+
+bool probe_take(const struct probe *p, enum probe_map which, const void *key, void *value)
+{
+	/* 5.14 has it for hash maps; before, what comes in between the two calls is lost */
+	int fd = bpf_map__fd(map_of(p, which));
+
+	if (!bpf_map_lookup_and_delete_elem(fd, key, value))
+		return true;
+	return !bpf_map_lookup_elem(fd, key, value) && !bpf_map_delete_elem(fd, key);
+}
+
 size_t probe_read_map(const struct probe *p, enum probe_map which, void **keys, void **values)
 {
-	struct bpf_map *const maps[] = { p->skel->maps.procs, p->skel->maps.alloc_rows,
-					 p->skel->maps.carrier_rows };
-	struct bpf_map *m = maps[which];
+	struct bpf_map *m = map_of(p, which);
 	size_t ks = bpf_map__key_size(m), vs = bpf_map__value_size(m), n = 0, cap = 0;
-	int fd = bpf_map__fd(m);
-	void *prev = NULL;
-	char key[64], last[64];
+	int fd = bpf_map__fd(m), err = 0;
+	__u64 token[2], *from = NULL;
+	__u32 count, want = 512;
 
 	*keys = *values = NULL;
-	while (!bpf_map_get_next_key(fd, prev, key)) {
-		if (n == cap) {
-			cap = cap ? 2 * cap : 256;
+	/* whole buckets at a time: other than by keys, entries that come and go cannot confuse it */
+	while (!err && n < 2 * (size_t)bpf_map__max_entries(m)) {
+		if (cap < n + want) {
+			cap = 2 * cap + want;
 			*keys = xrealloc(*keys, cap * ks);
 			*values = xrealloc(*values, cap * vs);
 		}
-		memcpy((char *)*keys + n * ks, key, ks);
-		if (!bpf_map_lookup_elem(fd, key, (char *)*values + n * vs))
-			n++;
-		memcpy(last, key, ks);
-		prev = last;
-		if (n > bpf_map__max_entries(m))
+		count = want;
+		err = bpf_map_lookup_batch(fd, from, token, (char *)*keys + n * ks,
+					   (char *)*values + n * vs, &count, NULL);
+		if (err == -ENOSPC) { /* a bucket that holds more than that */
+			want *= 2;
+			err = 0;
+			continue;
+		}
+		if (err && err != -ENOENT)
 			break;
+		n += count;
+		from = token;
 	}
 	return n;
+}
+
+/* What was born before a gap in the watch may have died in it, and its address be another's now. */
+static void forget_births(struct probe *p)
+{
+	void *keys, *values;
+	__u32 n = probe_read_map(p, MAP_BIRTHS, &keys, &values);
+
+	if (n)
+		bpf_map_delete_batch(bpf_map__fd(p->skel->maps.births), keys, &n, NULL);
+	p->skel->bss->births_gone = p->skel->bss->births_made;
+	free(keys);
+	free(values);
 }

@@ -22,14 +22,14 @@
  * The smallest program.  Loaded from two instructions, so that neither compiler nor BTF nor the
  * skeleton have a part in the answer whether BPF works at all, and what a bare trap costs.
  */
-static int load_empty(bool multi)
+static int load_empty(int attach_type)
 {
 	static const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,
-		    .expected_attach_type = multi ? UPROBE_MULTI_ATTACH_TYPE : 0);
+		    .expected_attach_type = attach_type);
 	int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "eb_empty", "GPL", insns, ARRAY_SIZE(insns),
 			       &opts);
 
@@ -95,7 +95,7 @@ void probe_kernel_check(struct probe_kernel *k)
 	struct utsname u;
 
 	memset(k, 0, sizeof(*k));
-	fd = load_empty(false);
+	fd = load_empty(0);
 	if (fd < 0) {
 		k->err = -fd;
 		return;
@@ -104,10 +104,10 @@ void probe_kernel_check(struct probe_kernel *k)
 	if (getenv("EBEAM_PERF_LINKS") ||
 	    own_offset((void *)ebeam_calib_check, path, sizeof(path), &off))
 		return;
-	fd = load_empty(true);
+	fd = load_empty(UPROBE_MULTI_ATTACH_TYPE);
 	if (fd < 0)
 		return;
-	link = uprobe_multi_link(fd, path, &off, &cookie, 1, false, getpid());
+	link = uprobe_multi_link(fd, path, &off, &cookie, 1, UPROBE_ENTRY, getpid());
 	if (link >= 0) {
 		k->multi = true;
 		uprobe_close_later(link);
@@ -118,6 +118,17 @@ void probe_kernel_check(struct probe_kernel *k)
 		uname(&u);
 		if (sscanf(u.release, "%d.%d", &major, &minor) == 2)
 			k->multi_pid = major > 6 || (major == 6 && minor >= 12);
+	}
+	close(fd);
+	if (!k->multi || getenv("EBEAM_NO_SESSION"))
+		return;
+	fd = load_empty(UPROBE_SESSION_ATTACH_TYPE);
+	if (fd < 0)
+		return;
+	link = uprobe_multi_link(fd, path, &off, &cookie, 1, UPROBE_SESSION, getpid());
+	if (link >= 0) {
+		k->session = true;
+		uprobe_close_later(link);
 	}
 	close(fd);
 }
@@ -163,7 +174,8 @@ static int one_cost(int prog_fd, bool multi, void (*fn)(void), bool is_return, i
 	if (own_offset((void *)fn, path, sizeof(path), &off))
 		return -1;
 	bare = time_calls(fn, calls);
-	link = multi ? uprobe_multi_link(prog_fd, path, &off, &cookie, 1, is_return, getpid()) :
+	link = multi ? uprobe_multi_link(prog_fd, path, &off, &cookie, 1,
+					 is_return ? UPROBE_RETURN : UPROBE_ENTRY, getpid()) :
 		       perf_event_link(prog_fd, path, off, is_return);
 	if (link < 0)
 		return -1;
@@ -198,7 +210,7 @@ static int perf_event_link(int prog_fd, const char *path, uint64_t offset, bool 
 
 int probe_calibrate(const struct probe_kernel *k, bool stepped, struct probe_cost *cost)
 {
-	int fd = load_empty(k->multi), err;
+	int fd = load_empty(k->multi ? UPROBE_MULTI_ATTACH_TYPE : 0), err;
 
 	memset(cost, 0, sizeof(*cost));
 	if (fd < 0)

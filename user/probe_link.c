@@ -19,16 +19,17 @@ struct uprobe_multi_attr {
 };
 
 int uprobe_multi_link(int prog_fd, const char *path, const uint64_t *offsets,
-		      const uint64_t *cookies, unsigned int n, bool is_return, pid_t pid)
+		      const uint64_t *cookies, unsigned int n, enum uprobe_kind kind, pid_t pid)
 {
 	struct uprobe_multi_attr attr = {
 		.prog_fd = prog_fd,
-		.attach_type = UPROBE_MULTI_ATTACH_TYPE,
+		.attach_type = kind == UPROBE_SESSION ? UPROBE_SESSION_ATTACH_TYPE :
+							UPROBE_MULTI_ATTACH_TYPE,
 		.path = (uintptr_t)path,
 		.offsets = (uintptr_t)offsets,
 		.cookies = (uintptr_t)cookies,
 		.cnt = n,
-		.multi_flags = is_return ? UPROBE_MULTI_RETURN : 0,
+		.multi_flags = kind == UPROBE_RETURN ? UPROBE_MULTI_RETURN : 0,
 		.pid = pid,
 	};
 	int fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));

@@ -13,9 +13,14 @@
 /* enum bpf_attach_type's BPF_TRACE_UPROBE_MULTI: programs must be loaded for it. */
 #define UPROBE_MULTI_ATTACH_TYPE 48
 
+/* The same for BPF_TRACE_UPROBE_SESSION: the program runs at the entry, which decides about the return. */
+#define UPROBE_SESSION_ATTACH_TYPE 57
+
+enum uprobe_kind { UPROBE_ENTRY, UPROBE_RETURN, UPROBE_SESSION };
+
 /* One link on many offsets of a file, with a cookie each; pid 0 is all processes.  fd or -errno. */
 int uprobe_multi_link(int prog_fd, const char *path, const uint64_t *offsets,
-		      const uint64_t *cookies, unsigned int n, bool is_return, pid_t pid);
+		      const uint64_t *cookies, unsigned int n, enum uprobe_kind kind, pid_t pid);
 
 /*
  * Closes a link without waiting.  Closing takes a grace period of the kernel, some 30 to 100 ms.

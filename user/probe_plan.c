@@ -5,19 +5,41 @@
 #include <string.h>
 
 const enum eb_group probe_prog_group[PROG_N] = {
-	[PROG_ALLOC] = EB_GROUP_ALLOC,	     [PROG_REALLOC] = EB_GROUP_ALLOC,
-	[PROG_FREE] = EB_GROUP_ALLOC,	     [PROG_GC_ENTER] = EB_GROUP_GC,
-	[PROG_GC_RETURN] = EB_GROUP_GC,	     [PROG_EXIT] = EB_GROUP_EXIT,
-	[PROG_CARRIER_ENTER] = EB_GROUP_CARRIER, [PROG_CARRIER_RETURN] = EB_GROUP_CARRIER,
+	[PROG_ALLOC] = EB_GROUP_ALLOC,
+	[PROG_ALLOC_SESSION] = EB_GROUP_ALLOC,
+	[PROG_ALLOC_RETURN] = EB_GROUP_ALLOC,
+	[PROG_REALLOC] = EB_GROUP_ALLOC,
+	[PROG_REALLOC_SESSION] = EB_GROUP_ALLOC,
+	[PROG_FREE] = EB_GROUP_ALLOC,
+	[PROG_GC_ENTER] = EB_GROUP_GC,
+	[PROG_GC_RETURN] = EB_GROUP_GC,
+	[PROG_EXIT] = EB_GROUP_EXIT,
+	[PROG_CARRIER_ENTER] = EB_GROUP_CARRIER,
+	[PROG_CARRIER_RETURN] = EB_GROUP_CARRIER,
+	[PROG_POOL] = EB_GROUP_CARRIER,
+	[PROG_REFC] = EB_GROUP_REFC,
+};
+
+const char *const probe_api_names[EB_NAPIS] = {
+	[EB_API_DRV_INC] = "driver_binary_inc_refc",
+	[EB_API_DRV_DEC] = "driver_binary_dec_refc",
+	[EB_API_DRV_FREE] = "driver_free_binary",
+	[EB_API_NIF_RELEASE] = "enif_release_binary",
 };
 
 bool probe_prog_is_return(enum probe_prog prog)
 {
-	return prog == PROG_GC_RETURN || prog == PROG_CARRIER_RETURN;
+	return prog == PROG_ALLOC_RETURN || prog == PROG_GC_RETURN || prog == PROG_CARRIER_RETURN;
+}
+
+static bool keeps_stack(enum probe_prog prog)
+{
+	return probe_prog_is_return(prog) || prog == PROG_ALLOC_SESSION ||
+	       prog == PROG_REALLOC_SESSION;
 }
 
 static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog prog, vmaddr_t addr,
-		     const char *name, unsigned int args, uint64_t cookie)
+		     const char *name, unsigned int args, uint64_t what)
 {
 	struct probe_site *s;
 	char why[128] = "it has no symbol";
@@ -31,7 +53,7 @@ static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog pro
 	if (plan->n == PROBE_MAX_SITES)
 		return;
 	s = &plan->sites[plan->n];
-	if (!addr || site_choose(&vm->sym, addr, args, probe_prog_is_return(prog), &s->site, why,
+	if (!addr || site_choose(&vm->sym, addr, args, keeps_stack(prog), &s->site, why,
 				 sizeof(why))) {
 		if (plan->nmissing < ARRAY_SIZE(plan->missing)) {
 			snprintf(plan->missing[plan->nmissing].name, 64, "%s", name);
@@ -41,7 +63,7 @@ static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog pro
 	}
 	if (s->site.name[0] == '0')
 		snprintf(s->site.name, sizeof(s->site.name), "%s", name);
-	s->site.cookie = cookie;
+	s->site.cookie = EB_COOKIE(plan->n, what);
 	s->prog = prog;
 	s->group = probe_prog_group[prog];
 	s->is_return = probe_prog_is_return(prog);
@@ -49,29 +71,61 @@ static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog pro
 	plan->n++;
 }
 
-/* The allocators' entry points are read from the VM's own table: right whatever +M flags say. */
-static void plan_alloc(struct vm *vm, struct probe_plan *plan)
+static bool is_alcu(const struct symbol *s)
 {
+	return s && !strncmp(s->name, "erts_alcu_", 10);
+}
+
+static unsigned int pref_of(const struct symbol *s)
+{
+	return strstr(s->name, "thr_pref") ? EB_ALLCTR_PREFERRED : EB_ALLCTR_FIXED;
+}
+
+/*
+ * The allocators' entry points are read from the VM's own table: right whatever +M flags say.
+ * Without session probes the return of every call is probed for the sake of those whose birth is
+ * recorded.
+ */
+static void plan_alloc(struct vm *vm, const struct probe_kernel *k, struct probe_plan *plan)
+{
+	const unsigned int alloc_args = SITE_ARG(0) | SITE_ARG(2);
+	const unsigned int realloc_args = alloc_args | SITE_ARG(3);
 	const struct symbol *s;
 	unsigned int a;
 
 	for (a = 1; a < VM_MAX_ALLOCATORS; a++) {
 		s = symbols_at(&vm->sym, vm->allctrs[a].alloc);
-		if (!s || strncmp(s->name, "erts_alcu_", 10))
+		if (!is_alcu(s))
 			continue; /* sys_alloc, or switched off: not of alloc_util */
-		add_site(vm, plan, PROG_ALLOC, vm->allctrs[a].alloc, s->name,
-			 SITE_ARG(0) | SITE_ARG(2), 0);
+		add_site(vm, plan, k->session ? PROG_ALLOC_SESSION : PROG_ALLOC,
+			 vm->allctrs[a].alloc, s->name, alloc_args, pref_of(s));
+		if (!k->session)
+			add_site(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].alloc, s->name, 0, 0);
 		s = symbols_at(&vm->sym, vm->allctrs[a].free);
-		if (s && !strncmp(s->name, "erts_alcu_", 10))
-			add_site(vm, plan, PROG_FREE, vm->allctrs[a].free, s->name,
-				 SITE_ARG(0) | SITE_ARG(2), 0);
+		if (is_alcu(s))
+			add_site(vm, plan, PROG_FREE, vm->allctrs[a].free, s->name, alloc_args,
+				 pref_of(s));
 		s = symbols_at(&vm->sym, vm->allctrs[a].realloc);
 		/* fix_alloc's realloc only ends the VM: no site */
-		if (s && !strncmp(s->name, "erts_alcu_", 10))
-			add_site(vm, plan, PROG_REALLOC, vm->allctrs[a].realloc, s->name,
-				 SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
-				 strstr(s->name, "thr_pref") ? EB_REALLOC_DELEGATES :
-							       EB_REALLOC_OWN);
+		if (!is_alcu(s))
+			continue;
+		add_site(vm, plan, k->session ? PROG_REALLOC_SESSION : PROG_REALLOC,
+			 vm->allctrs[a].realloc, s->name, realloc_args, pref_of(s));
+		if (!k->session)
+			add_site(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].realloc, s->name, 0, 0);
+	}
+}
+
+/* Absent ones are no loss: what they would count is only what they themselves do. */
+static void plan_refc(struct vm *vm, struct probe_plan *plan)
+{
+	unsigned int i;
+	vmaddr_t addr;
+
+	for (i = 0; i < EB_NAPIS; i++) {
+		addr = symbols_addr(&vm->sym, probe_api_names[i]);
+		if (addr)
+			add_site(vm, plan, PROG_REFC, addr, probe_api_names[i], SITE_ARG(0), i);
 	}
 }
 
@@ -95,7 +149,12 @@ static void plan_gc(struct vm *vm, struct probe_plan *plan)
 	}
 }
 
-/* The callbacks differ where strategies do: all distinct ones, over all instances. */
+#define ALL_ARGS (SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2) | SITE_ARG(3))
+
+/*
+ * The callbacks differ where strategies do: all distinct ones, over all instances.  They are the
+ * better site than the exported functions below them: the instance comes as an argument.
+ */
 static void plan_carrier(struct vm *vm, struct probe_plan *plan)
 {
 	const struct layout_fields *f = &vm->lay->f;
@@ -103,15 +162,15 @@ static void plan_carrier(struct vm *vm, struct probe_plan *plan)
 	callbacks[] = {
 		{ f->allctr_mseg_alloc, "mseg_alloc", SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
 		  EB_CARRIER_ALLOC },
-		{ f->allctr_mseg_realloc, "mseg_realloc", SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
+		{ f->allctr_mseg_realloc, "mseg_realloc", ALL_ARGS,
 		  EB_CARRIER_REALLOC },
-		{ f->allctr_mseg_dealloc, "mseg_dealloc", SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
+		{ f->allctr_mseg_dealloc, "mseg_dealloc", ALL_ARGS,
 		  EB_CARRIER_DEALLOC },
 		{ f->allctr_sys_alloc, "sys_alloc", SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
 		  EB_CARRIER_ALLOC | EB_CARRIER_SYS },
-		{ f->allctr_sys_realloc, "sys_realloc", SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
+		{ f->allctr_sys_realloc, "sys_realloc", ALL_ARGS,
 		  EB_CARRIER_REALLOC | EB_CARRIER_SYS },
-		{ f->allctr_sys_dealloc, "sys_dealloc", SITE_ARG(0) | SITE_ARG(2) | SITE_ARG(3),
+		{ f->allctr_sys_dealloc, "sys_dealloc", ALL_ARGS,
 		  EB_CARRIER_DEALLOC | EB_CARRIER_SYS },
 	};
 	const struct instance *in;
@@ -131,10 +190,18 @@ static void plan_carrier(struct vm *vm, struct probe_plan *plan)
 				add_site(vm, plan, PROG_CARRIER_RETURN, addr, name, 0,
 					 callbacks[k].cookie);
 		}
+		/* strategies without a pool have no such callbacks */
+		if (reader_u64(&vm->rd, in->allctr + f->allctr_remove_mbc, &addr) && addr)
+			add_site(vm, plan, PROG_POOL, addr, "Allctr_t.remove_mbc",
+				 SITE_ARG(0) | SITE_ARG(1), EB_POOL_ABANDON);
+		if (reader_u64(&vm->rd, in->allctr + f->allctr_add_mbc, &addr) && addr)
+			add_site(vm, plan, PROG_POOL, addr, "Allctr_t.add_mbc",
+				 SITE_ARG(0) | SITE_ARG(1), EB_POOL_FETCH);
 	}
 }
 
-void probe_plan(struct vm *vm, unsigned int want, struct probe_plan *plan)
+void probe_plan(struct vm *vm, const struct probe_kernel *k, unsigned int want,
+		struct probe_plan *plan)
 {
 	memset(plan, 0, sizeof(*plan));
 	if (want & WANT_CARRIER)
@@ -144,7 +211,9 @@ void probe_plan(struct vm *vm, unsigned int want, struct probe_plan *plan)
 	add_site(vm, plan, PROG_EXIT, symbols_addr(&vm->sym, "erts_do_exit_process"),
 		 "erts_do_exit_process", SITE_ARG(0), 0);
 	if (want & (WANT_ALLOC | WANT_BIN))
-		plan_alloc(vm, plan);
+		plan_alloc(vm, k, plan);
+	if (want & WANT_BIN)
+		plan_refc(vm, plan);
 }
 
 double probe_group_ns(const struct probe_plan *plan, enum eb_group group,
@@ -154,14 +223,19 @@ double probe_group_ns(const struct probe_plan *plan, enum eb_group group,
 	size_t i, n = 0;
 
 	for (i = 0; i < plan->n; i++) {
-		if (plan->sites[i].group != group)
+		if (plan->sites[i].group != group || plan->sites[i].is_return)
 			continue;
-		/* entry and return of a call are two hits; cost.ret was measured for both */
-		ns = plan->sites[i].is_return ? cost->ret - cost->entry : cost->entry;
+		ns = cost->entry;
 		if (plan->sites[i].site.class == SITE_STEPPED && cost->stepped > ns)
 			ns = cost->stepped;
 		sum += ns;
 		n++;
 	}
 	return n ? sum / n : 0;
+}
+
+double probe_return_ns(const struct probe_cost *cost)
+{
+	/* it was measured with its entry */
+	return cost->ret > cost->entry ? cost->ret - cost->entry : 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report.h"
+#include "fold.h"
 #include "probe.h"
 
 #include <stdlib.h>
@@ -50,6 +51,12 @@ GET_U(alloc_alloc_bytes, struct alloc_row, r->alloc_bytes)
 GET_U(alloc_frees, struct alloc_row, r->frees)
 GET_U(alloc_free_bytes, struct alloc_row, r->free_bytes)
 GET_U(alloc_reallocs, struct alloc_row, r->reallocs)
+GET_IF(alloc_live, struct alloc_row, r->live_known && !r->live_est, VAL_U64, u, r->live)
+GET_IF(alloc_live_bytes, struct alloc_row, r->live_known && !r->live_est, VAL_U64, u,
+       r->live_bytes)
+GET_IF(alloc_live_est, struct alloc_row, r->live_known && r->live_est, VAL_U64, u, r->live)
+GET_IF(alloc_live_bytes_est, struct alloc_row, r->live_known && r->live_est, VAL_U64, u,
+       r->live_bytes)
 GET_EST(alloc_allocs_est, struct alloc_row, allocs_est)
 GET_EST(alloc_frees_est, struct alloc_row, frees_est)
 GET_EST(alloc_reallocs_est, struct alloc_row, reallocs_est)
@@ -68,6 +75,13 @@ static const struct column alloc_columns[] = {
 	  "bytes of the blocks freed, as the allocator counts them (header and padding included)",
 	  alloc_free_bytes },
 	{ "reallocs", "REALLOCS", UNIT_NONE, COL_TEXT | COL_DROP, "reallocations", alloc_reallocs },
+	{ "live", "LIVE", UNIT_NONE, 0, "of these allocations, how many are alive at the end",
+	  alloc_live },
+	{ "live_bytes", "LIVE", UNIT_BYTES, COL_TEXT, "bytes asked for by those", alloc_live_bytes },
+	{ "live_est", "LIVE~", UNIT_NONE, COL_EST, "alive, from a sample of the allocations",
+	  alloc_live_est },
+	{ "live_bytes_est", "LIVE~", UNIT_BYTES, COL_EST, "their bytes, from a sample",
+	  alloc_live_bytes_est },
 	{ "allocs_est", "ALLOCS~", UNIT_NONE, COL_EST,
 	  "allocations, scaled by the VM's own counters", alloc_allocs_est },
 	{ "frees_est", "FREES~", UNIT_NONE, COL_EST, "frees, scaled", alloc_frees_est },
@@ -91,6 +105,19 @@ GET_U(bin_freed, struct bin_row, r->freed)
 GET_U(bin_freed_bytes, struct bin_row, r->freed_bytes)
 GET_U(bin_released, struct bin_row, r->released)
 GET_U(bin_released_bytes, struct bin_row, r->released_bytes)
+GET_IF(bin_acquired, struct bin_row, r->acquired_known, VAL_U64, u, r->acquired)
+GET_IF(bin_acquired_bytes, struct bin_row, r->acquired_known, VAL_U64, u, r->acquired_bytes)
+GET_IF(bin_alive, struct bin_row, r->alive_known && !r->births_sampled, VAL_U64, u, r->alive)
+GET_IF(bin_alive_bytes, struct bin_row, r->alive_known && !r->births_sampled, VAL_U64, u,
+       r->alive_bytes)
+GET_IF(bin_alive_est, struct bin_row, r->alive_known && r->births_sampled, VAL_U64, u, r->alive)
+GET_IF(bin_alive_bytes_est, struct bin_row, r->alive_known && r->births_sampled, VAL_U64, u,
+       r->alive_bytes)
+GET_HIST(bin_lives, struct bin_row, lives)
+GET_IF(bin_ages, struct bin_row, r->alive_known, VAL_HIST, hist, &r->ages)
+GET_IF(bin_held_by, struct bin_row, r->alive_known, VAL_HOLDERS, holders, r)
+GET_IF(bin_held_by_text, struct bin_row, r->nheld_by, VAL_TEXT, text,
+       r->held_by[0].who ? r->held_by[0].who->name : "no process found")
 GET_EST(bin_created_est, struct bin_row, created_est)
 GET_EST(bin_freed_est, struct bin_row, freed_est)
 GET_HIST(bin_hist, struct bin_row, sizes)
@@ -105,10 +132,14 @@ static const struct column bin_columns[] = {
 	{ "held_bytes", "HELD", UNIT_BYTES, COL_TEXT, "bytes of those binaries (own sizes)",
 	  bin_held_bytes },
 	{ "since_gc", "SINCE GC", UNIT_BYTES, COL_TEXT | COL_DROP,
-	  "bytes of refc binaries that came to it since its last collection (off_heap.overhead)",
+	  "bytes of refc binaries that came to it since its last collection",
 	  bin_since_gc },
 	{ "created", "CREATED", UNIT_NONE, COL_TEXT, "refc binaries created", bin_created },
 	{ "created_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "their bytes", bin_created_bytes },
+	{ "acquired_refs", "ACQUIRED", UNIT_NONE, COL_TEXT,
+	  "references that came to it, created by itself or received", bin_acquired },
+	{ "acquired_bytes", "BYTES", UNIT_BYTES, 0, "bytes of the binaries referenced",
+	  bin_acquired_bytes },
 	{ "freed", "FREED", UNIT_NONE, COL_TEXT | COL_DROP,
 	  "refc binaries whose last reference it gave up", bin_freed },
 	{ "freed_bytes", "BYTES", UNIT_BYTES, COL_TEXT | COL_DROP, "their bytes", bin_freed_bytes },
@@ -116,12 +147,27 @@ static const struct column bin_columns[] = {
 	  "references given up by its collections and its exit", bin_released },
 	{ "released_bytes", "BYTES", UNIT_BYTES, 0, "bytes of the binaries referenced",
 	  bin_released_bytes },
+	{ "alive", "ALIVE", UNIT_NONE, 0, "of those it created under watch, how many are alive",
+	  bin_alive },
+	{ "alive_bytes", "ALIVE", UNIT_BYTES, COL_TEXT | COL_DROP, "bytes of those",
+	  bin_alive_bytes },
+	{ "alive_est", "ALIVE~", UNIT_NONE, COL_EST, "alive, from a sample of the births",
+	  bin_alive_est },
+	{ "alive_bytes_est", "ALIVE~", UNIT_BYTES, COL_EST, "their bytes, from a sample",
+	  bin_alive_bytes_est },
+	{ "held_by_first", "HELD BY", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_DROP | COL_LOW_BAD,
+	  "who holds most of those that are alive", bin_held_by_text },
+	{ "held_by", "", UNIT_NONE, 0, "who holds those that are alive", bin_held_by },
 	{ "created_est", "CREATED~", UNIT_NONE, COL_EST, "created, scaled by the VM's counters",
 	  bin_created_est },
 	{ "freed_est", "FREED~", UNIT_NONE, COL_EST, "freed, scaled", bin_freed_est },
 	{ "writable_bytes", "WRITABLE", UNIT_BYTES, 0,
 	  "bytes of binaries it is appending to; part of held_bytes from OTP 26 on", bin_writable },
 	{ "size_histogram", "", UNIT_BYTES, 0, "binaries created, by own size", bin_hist },
+	{ "lifetime_histogram", "", UNIT_NS, 0,
+	  "binaries it created under watch that died, by lifetime in ns", bin_lives },
+	{ "age_histogram", "", UNIT_NS, 0,
+	  "binaries it created under watch that are alive, by age in ns", bin_ages },
 	{ "exited", "", UNIT_NONE, 0, "the process died under watch", bin_exited },
 	{ "held_partial", "", UNIT_NONE, 0, "part of its lists could not be read",
 	  bin_held_partial },
@@ -157,6 +203,17 @@ GET_IF(carrier_size, struct carrier_row, r->stats_known, VAL_U64, u, r->carriers
 GET_IF(carrier_unused, struct carrier_row, r->stats_known, VAL_U64, u, unused_bytes(r))
 GET_IF(carrier_usage, struct carrier_row, r->stats_known && r->carriers_size, VAL_DOUBLE, d,
        (double)r->blocks_size / r->carriers_size)
+GET_U(carrier_abandoned, struct carrier_row, r->abandoned)
+GET_U(carrier_abandoned_bytes, struct carrier_row, r->abandoned_bytes)
+GET_U(carrier_fetched, struct carrier_row, r->fetched)
+GET_U(carrier_fetched_bytes, struct carrier_row, r->fetched_bytes)
+GET_IF(carrier_destroyed_usage, struct carrier_row, r->destroyed_bytes, VAL_DOUBLE, d,
+       (double)r->destroyed_used / r->destroyed_bytes)
+GET_IF(carrier_alive, struct carrier_row, r->alive_known, VAL_U64, u, r->alive)
+GET_IF(carrier_alive_bytes, struct carrier_row, r->alive_known, VAL_U64, u, r->alive_bytes)
+GET_IF(carrier_alive_usage, struct carrier_row, r->alive_known && r->alive_bytes, VAL_DOUBLE, d,
+       (double)r->alive_used / r->alive_bytes)
+GET_HIST(carrier_lives, struct carrier_row, lives)
 GET_TEXT(carrier_by_text, struct carrier_row, r->nby ? r->by[0].who->name : NULL)
 GET(carrier_by, struct carrier_row, VAL_BY, by, r)
 GET_HIST(carrier_hist, struct carrier_row, sizes)
@@ -181,6 +238,19 @@ static const struct column carrier_columns[] = {
 	{ "grown_bytes", "BYTES", UNIT_BYTES, 0, "by so many bytes", carrier_grown_bytes },
 	{ "shrunk", "SHRUNK", UNIT_NONE, 0, "single-block carriers shrunk", carrier_shrunk },
 	{ "shrunk_bytes", "BYTES", UNIT_BYTES, 0, "by so many bytes", carrier_shrunk_bytes },
+	{ "abandoned", "TO POOL", UNIT_NONE, COL_TEXT | COL_DROP,
+	  "carriers that it abandoned to the pool, being little used", carrier_abandoned },
+	{ "abandoned_bytes", "BYTES", UNIT_BYTES, 0, "their bytes", carrier_abandoned_bytes },
+	{ "fetched", "FETCHED", UNIT_NONE, COL_TEXT | COL_DROP,
+	  "carriers that it fetched from the pool", carrier_fetched },
+	{ "fetched_bytes", "BYTES", UNIT_BYTES, 0, "their bytes", carrier_fetched_bytes },
+	{ "destroyed_usage", "", UNIT_NONE, 0,
+	  "share in blocks of carriers when they were destroyed; an mbc goes when it is empty",
+	  carrier_destroyed_usage },
+	{ "alive", "NEW", UNIT_NONE, 0, "carriers created under watch that are alive", carrier_alive },
+	{ "alive_bytes", "BYTES", UNIT_BYTES, 0, "their bytes", carrier_alive_bytes },
+	{ "alive_usage", "NEW USED", UNIT_NONE, COL_TEXT | COL_DROP,
+	  "share in blocks of carriers created under watch that are alive", carrier_alive_usage },
 	{ "carriers", "CARRIERS", UNIT_NONE, 0,
 	  "carriers of this instance and kind at the end, pool included", carrier_carriers },
 	{ "carriers_size", "SIZE NOW", UNIT_BYTES, COL_TEXT, "their bytes", carrier_size },
@@ -190,6 +260,8 @@ static const struct column carrier_columns[] = {
 	  "whose allocations made most of the bytes necessary", carrier_by_text },
 	{ "by_process", "", UNIT_NONE, 0, "whose allocations made them necessary", carrier_by },
 	{ "size_histogram", "", UNIT_BYTES, 0, "carriers created, by size", carrier_hist },
+	{ "lifetime_histogram", "", UNIT_NS, 0,
+	  "carriers created under watch and destroyed, by lifetime in ns", carrier_lives },
 };
 
 /* --- gc ----------------------------------------------------------------------------------------- */
@@ -203,6 +275,7 @@ GET_U(gc_max, struct gc_row, r->pause_max_ns)
 GET(gc_reclaimed, struct gc_row, VAL_I64, i, r->reclaimed_words)
 GET_U(gc_released, struct gc_row, r->released_bytes)
 GET_U(gc_heap, struct gc_row, r->heap_words)
+GET_IF(gc_allocated, struct gc_row, r->allocated_known, VAL_U64, u, r->allocated_words)
 GET_EST(gc_minor_est, struct gc_row, minor_est)
 GET_EST(gc_major_est, struct gc_row, major_est)
 GET_HIST(gc_hist, struct gc_row, pauses)
@@ -217,6 +290,8 @@ static const struct column gc_columns[] = {
 	{ "pause_max_ns", "LONGEST", UNIT_NS, COL_TEXT, "longest collection", gc_max },
 	{ "reclaimed_words", "RECLAIMED", UNIT_WORDS, COL_TEXT, "heap words reclaimed",
 	  gc_reclaimed },
+	{ "allocated_words", "ALLOCATED", UNIT_WORDS, COL_TEXT,
+	  "heap words allocated; most of that never reaches an allocator", gc_allocated },
 	{ "binary_released_bytes", "BIN RELEASED", UNIT_BYTES, COL_TEXT | COL_DROP,
 	  "bytes of refc binaries that lost a reference", gc_released },
 	{ "heap_words", "HEAP NOW", UNIT_WORDS, COL_TEXT | COL_DROP,
@@ -370,9 +445,19 @@ static struct hist *add_hist(struct table *t, const char *key, enum unit unit, c
 	return &h->hist;
 }
 
+/* The rest, when not every process could have a row of its own. */
+static void total_other(struct table *t, const struct model *m, enum fold_metric metric)
+{
+	if (!m->other.processes && !m->other.overflows)
+		return;
+	total_u(t, "other_processes", m->other.processes);
+	total_u(t, "error_bound", m->other.bound[metric]);
+}
+
 static void sum_alloc(const struct model *m, struct table *t)
 {
-	uint64_t allocs = 0, bytes = 0, frees = 0, freed = 0, reallocs = 0;
+	uint64_t allocs = 0, bytes = 0, frees = 0, freed = 0, reallocs = 0, live = 0;
+	bool live_known = true, est = false;
 	const struct alloc_row *r;
 	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "sizes",
 				  "allocations by bytes asked for");
@@ -386,6 +471,9 @@ static void sum_alloc(const struct model *m, struct table *t)
 		frees += r->frees;
 		freed += r->free_bytes;
 		reallocs += r->reallocs;
+		live += r->live_bytes;
+		live_known = live_known && r->live_known;
+		est = est || r->live_est;
 		hist_add(h, &r->sizes);
 	}
 	total_u(t, "allocs", allocs);
@@ -393,6 +481,10 @@ static void sum_alloc(const struct model *m, struct table *t)
 	total_u(t, "frees", frees);
 	total_u(t, "free_bytes", freed);
 	total_u(t, "reallocs", reallocs);
+	if (live_known)
+		total_u(t, est ? "live_bytes_est" : "live_bytes", live);
+	t->totals[t->ntotals++] = (struct total){ "by_allocator", { .kind = VAL_CALLS, .calls = m } };
+	total_other(t, m, FOLD_ALLOC);
 	snprintf(t->verdict, sizeof(t->verdict),
 		 "%s allocs (%s), %s frees (%s), %s reallocs seen",
 		 fmt_count(allocs, a, sizeof(a)), fmt_bytes(bytes, b, sizeof(b)),
@@ -404,10 +496,16 @@ static void sum_alloc(const struct model *m, struct table *t)
 static void sum_bin(const struct model *m, struct table *t)
 {
 	uint64_t refs = 0, held = 0, created = 0, bytes = 0, freed = 0, freed_bytes = 0;
-	uint64_t released = 0, released_bytes = 0, holders = 0;
+	uint64_t released = 0, released_bytes = 0, holders = 0, died = 0;
+	uint64_t acquired = 0, acquired_bytes = 0, alive = 0, alive_bytes = 0;
+	bool alive_known = m->bin.n > 0, est = m->sampled[EB_BIRTH_BINARY];
 	const struct bin_row *r;
 	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "created",
 				  "binaries created by size");
+	struct hist *lives = add_hist(t, "lifetime_histogram", UNIT_NS, "lived",
+				      "binaries born and dead under watch, by lifetime");
+	struct hist *ages = add_hist(t, "age_histogram", UNIT_NS, "aged",
+				     "binaries born under watch and alive, by age");
 	char a[32], b[32], c[32], d[32], e[32];
 	size_t i;
 
@@ -422,7 +520,17 @@ static void sum_bin(const struct model *m, struct table *t)
 		freed_bytes += r->freed_bytes;
 		released += r->released;
 		released_bytes += r->released_bytes;
+		died += r->died;
+		if (r->acquired_known && r->who->pid) {
+			acquired += r->acquired;
+			acquired_bytes += r->acquired_bytes;
+		}
+		alive += r->alive;
+		alive_bytes += r->alive_bytes;
+		alive_known = alive_known && r->alive_known;
 		hist_add(h, &r->sizes);
+		hist_add(lives, &r->lives);
+		hist_add(ages, &r->ages);
 	}
 	total_u(t, "held_refs", refs);
 	total_u(t, "held_bytes", held);
@@ -432,6 +540,16 @@ static void sum_bin(const struct model *m, struct table *t)
 	total_u(t, "freed_bytes", freed_bytes);
 	total_u(t, "released_refs", released);
 	total_u(t, "released_bytes", released_bytes);
+	total_u(t, "acquired_refs", acquired);
+	total_u(t, "acquired_bytes", acquired_bytes);
+	total_u(t, est ? "died_est" : "died", died);
+	if (m->born_before_known)
+		total_u(t, est ? "born_before_est" : "born_before", m->born_before);
+	if (alive_known) {
+		total_u(t, est ? "alive_est" : "alive", alive);
+		total_u(t, est ? "alive_bytes_est" : "alive_bytes", alive_bytes);
+	}
+	total_other(t, m, FOLD_BIN);
 	snprintf(t->verdict, sizeof(t->verdict),
 		 "%llu processes hold %s; %s created (%s), %s freed (%s) seen",
 		 (unsigned long long)holders, fmt_bytes(held, a, sizeof(a)),
@@ -443,9 +561,12 @@ static void sum_bin(const struct model *m, struct table *t)
 static void sum_carrier(const struct model *m, struct table *t)
 {
 	uint64_t created = 0, bytes = 0, destroyed = 0, gone = 0, grown = 0, unused = 0, size = 0;
+	uint64_t abandoned = 0, fetched = 0;
 	const struct carrier_row *r;
 	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "created",
 				  "carriers created by size");
+	struct hist *lives = add_hist(t, "lifetime_histogram", UNIT_NS, "lived",
+				      "carriers born and gone under watch, by lifetime");
 	char a[32], b[32], c[32], d[32], e[32], f[32];
 	size_t i;
 
@@ -461,7 +582,12 @@ static void sum_carrier(const struct model *m, struct table *t)
 			size += r->carriers_size;
 		}
 		hist_add(h, &r->sizes);
+		hist_add(lives, &r->lives);
+		abandoned += r->abandoned;
+		fetched += r->fetched;
 	}
+	total_u(t, "abandoned", abandoned);
+	total_u(t, "fetched", fetched);
 	total_u(t, "created", created);
 	total_u(t, "created_bytes", bytes);
 	total_u(t, "destroyed", destroyed);
@@ -480,6 +606,7 @@ static void sum_carrier(const struct model *m, struct table *t)
 static void sum_gc(const struct model *m, struct table *t)
 {
 	uint64_t minor = 0, major = 0, pause = 0, max = 0, released = 0, reclaimed = 0;
+	uint64_t allocated = m->unrowed_words;
 	const struct gc_row *r;
 	struct hist *h = add_hist(t, "pause_histogram", UNIT_NS, "pauses",
 				  "collections by duration");
@@ -495,6 +622,7 @@ static void sum_gc(const struct model *m, struct table *t)
 			max = r->pause_max_ns;
 		reclaimed += r->reclaimed_words;
 		released += r->released_bytes;
+		allocated += r->allocated_words;
 		hist_add(h, &r->pauses);
 	}
 	total_u(t, "minor", minor);
@@ -503,13 +631,31 @@ static void sum_gc(const struct model *m, struct table *t)
 	total_u(t, "pause_max_ns", max);
 	t->totals[t->ntotals++] =
 		(struct total){ "reclaimed_words", { .kind = VAL_I64, .i = (int64_t)reclaimed } };
+	total_u(t, "allocated_words", allocated);
 	total_u(t, "binary_released_bytes", released);
+	total_other(t, m, FOLD_GC);
 	snprintf(t->verdict, sizeof(t->verdict),
 		 "%s minor, %s major took %s, max %s; reclaimed %s",
 		 fmt_count(minor, a, sizeof(a)), fmt_count(major, b, sizeof(b)),
 		 fmt_ns(pause, c, sizeof(c)), fmt_ns(max, d, sizeof(d)),
 		 fmt_bytes(8.0 * (int64_t)reclaimed, e, sizeof(e)));
 	t->headline = "who collects garbage, and for how long";
+}
+
+/* Keeps the first rows, and behind them the heaviest of those that sum up all others. */
+static void cut_rows(struct table *t, size_t limit, bool have_who)
+{
+	const struct who *who;
+	size_t i;
+
+	for (i = limit; have_who && i < t->nrows; i++) {
+		who = *(const struct who *const *)t->rows[i]; /* first in all rows but carriers' */
+		if (who && who->key == EB_KEY_OTHER) {
+			t->rows[limit++] = t->rows[i];
+			break;
+		}
+	}
+	t->nrows = limit;
 }
 
 void report_table(const struct model *m, unsigned int section, const char *sort, size_t limit,
@@ -551,7 +697,7 @@ void report_table(const struct model *m, unsigned int section, const char *sort,
 		by = find_column(t->cols, t->ncols, report_default_sort(section));
 	sort_rows(t, rows, size, n, by, then);
 	if (limit && t->nrows > limit)
-		t->nrows = limit;
+		cut_rows(t, limit, section != WANT_CARRIER);
 }
 
 void report_plain(struct table *t, const char *name, const struct column *cols, size_t ncols,

@@ -11,7 +11,8 @@
 #include "model.h"
 #include "vm.h"
 
-enum value_kind { VAL_NONE, VAL_U64, VAL_I64, VAL_DOUBLE, VAL_TEXT, VAL_BOOL, VAL_HIST, VAL_BY };
+enum value_kind { VAL_NONE, VAL_U64, VAL_I64, VAL_DOUBLE, VAL_TEXT, VAL_BOOL, VAL_HIST, VAL_BY,
+		  VAL_HOLDERS, VAL_CALLS };
 
 struct value {
 	enum value_kind kind; /* VAL_NONE: cannot be had: null in JSON, - in text */
@@ -23,6 +24,8 @@ struct value {
 		bool b;
 		const struct hist *hist;
 		const struct carrier_row *by;
+		const struct bin_row *holders;
+		const struct model *calls;
 	};
 };
 
@@ -51,7 +54,7 @@ struct total {
 	struct value value;
 };
 
-#define TABLE_TOTALS 16
+#define TABLE_TOTALS 24
 #define TABLE_HISTS 3
 
 /* A histogram over all rows of a table. */

@@ -9,17 +9,9 @@
 #define TABLE_CHUNK 16384  /* slots per read */
 #define ID_BATCH 1024	   /* ids per batch of reads */
 #define PROC_BYTES_MAX 1024
-#define FRAGS_MAX 100000
+#define IMAGE_BATCH 128
 #define DICT_MAX (1 << 20)
 
-/* Process.state, the same positions in all releases (erl_process.h) */
-#define PSFLG_FREE (1u << 10)
-#define PSFLG_EXITING (1u << 11)
-#define PSFLG_RUNNING (1u << 15)
-#define PSFLG_GC (1u << 17)
-#define PSFLG_RUNNING_SYS (1u << 21)
-#define PSFLG_DIRTY_RUNNING (1u << 29)
-#define PSFLG_DIRTY_RUNNING_SYS (1u << 30)
 #define PSFLG_MOVING                                                                               \
 	(PSFLG_FREE | PSFLG_EXITING | PSFLG_RUNNING | PSFLG_GC | PSFLG_RUNNING_SYS |               \
 	 PSFLG_DIRTY_RUNNING | PSFLG_DIRTY_RUNNING_SYS)
@@ -123,15 +115,32 @@ static void decode(const struct layout_fields *f, const unsigned char *raw, stru
 
 int snap_proc_image(struct vm *vm, vmaddr_t addr, struct proc_image *p)
 {
-	unsigned char raw[PROC_BYTES_MAX];
-	size_t len = vm->lay->f.proc_size;
+	struct proc_id who = { .addr = addr };
 
-	if (len > sizeof(raw) || !reader_copy(&vm->rd, addr, raw, len))
-		return -1;
-	memset(p, 0, sizeof(*p));
-	p->addr = addr;
-	decode(&vm->lay->f, raw, p);
-	return 0;
+	snap_proc_images(vm, &who, 1, p);
+	return p->addr ? 0 : -1;
+}
+
+void snap_proc_images(struct vm *vm, const struct proc_id *who, size_t n, struct proc_image *p)
+{
+	static unsigned char raw[IMAGE_BATCH][PROC_BYTES_MAX];
+	size_t len = vm->lay->f.proc_size, from, k, i;
+	struct read_req req[IMAGE_BATCH];
+
+	memset(p, 0, n * sizeof(*p));
+	if (len > PROC_BYTES_MAX)
+		return;
+	for (from = 0; from < n; from += k) {
+		k = n - from < IMAGE_BATCH ? n - from : IMAGE_BATCH;
+		for (i = 0; i < k; i++)
+			req[i] = (struct read_req){ who[from + i].addr, raw[i], len, false };
+		reader_batch(&vm->rd, req, k);
+		for (i = 0; i < k; i++)
+			if (req[i].ok) {
+				p[from + i].addr = who[from + i].addr;
+				decode(&vm->lay->f, raw[i], &p[from + i]);
+			}
+	}
 }
 
 int snap_proc_find(struct vm *vm, eterm_t pid, struct proc_image *p)
@@ -217,142 +226,4 @@ void proc_names_free(struct proc_names *names)
 	free(names->registered);
 	free(names->initial_call);
 	memset(names, 0, sizeof(*names));
-}
-
-/* --- held refc binaries ----------------------------------------------------------------------- */
-
-/*
- * Nodes of a chain lie close together on the heap, newest first.  So a node is read as part of
- * its page, and the page kept for the next ones.
- */
-#define PAGE 4096
-#define PAGES 64
-#define BIN_BATCH 512
-
-struct page_cache {
-	struct { vmaddr_t base; unsigned char bytes[PAGE]; } page[PAGES];
-};
-
-static bool cached_copy(struct vm *vm, struct page_cache *pc, vmaddr_t addr, void *buf, size_t len)
-{
-	vmaddr_t base = addr & ~(vmaddr_t)(PAGE - 1);
-	size_t off = addr - base, k = base / PAGE % PAGES;
-
-	if (off + len > PAGE)
-		return reader_copy(&vm->rd, addr, buf, len);
-	if (pc->page[k].base != base) {
-		pc->page[k].base = 0;
-		/* a heap may begin or end inside of the page: then just the node */
-		if (!reader_copy(&vm->rd, base, pc->page[k].bytes, PAGE))
-			return reader_copy(&vm->rd, addr, buf, len);
-		pc->page[k].base = base;
-	}
-	memcpy(buf, pc->page[k].bytes + off, len);
-	return true;
-}
-
-struct bin_sum {
-	uint64_t refs, bytes;
-	vmaddr_t pending[BIN_BATCH]; /* Binary addresses whose size is still to be read */
-	size_t n;
-	bool partial;
-};
-
-static void sum_flush(struct vm *vm, struct bin_sum *s)
-{
-	struct read_req req[BIN_BATCH];
-	uint64_t sizes[BIN_BATCH];
-	size_t i;
-
-	for (i = 0; i < s->n; i++)
-		req[i] = (struct read_req){ s->pending[i] + vm->lay->f.bin_orig_size, &sizes[i], 8,
-					    false };
-	reader_batch(&vm->rd, req, s->n);
-	for (i = 0; i < s->n; i++) {
-		if (req[i].ok && sizes[i] < 1ULL << 47)
-			s->bytes += sizes[i];
-		else
-			s->partial = true;
-	}
-	s->n = 0;
-}
-
-static void sum_chain(struct vm *vm, struct page_cache *pc, struct held_walk *walk, vmaddr_t first,
-		      struct bin_sum *s)
-{
-	const struct release_facts *r = vm->lay->facts;
-	vmaddr_t at = first;
-	uint64_t node[4];
-
-	while (at) {
-		if (!walk->refs_budget || (at & 7) ||
-		    !cached_copy(vm, pc, at, node, r->bin_node_bytes)) {
-			s->partial = true;
-			break;
-		}
-		walk->refs_budget--;
-		if (node[0] == r->bin_header) {
-			s->refs++;
-			s->pending[s->n++] = node[vm->lay->f.oh_val / 8 & 3];
-			if (s->n == BIN_BATCH)
-				sum_flush(vm, s);
-		}
-		at = node[vm->lay->f.oh_next / 8 & 3];
-	}
-	sum_flush(vm, s);
-}
-
-/*
- * Did the chains hold still between two looks?  A collection moves them; all else only prepends
- * nodes to off_heap, which leaves what was walked a true answer of a moment ago.  So a process
- * that runs need not stop for us, as long as it does not collect.
- */
-static bool same(const struct proc_image *a, const struct proc_image *b)
-{
-	return a->id == b->id && !((a->state | b->state) & (PSFLG_GC | PSFLG_EXITING | PSFLG_FREE)) &&
-	       a->heap == b->heap && a->old_heap == b->old_heap && a->old_htop == b->old_htop &&
-	       a->gen_gcs == b->gen_gcs && a->wrt_bins == b->wrt_bins && a->mbuf == b->mbuf &&
-	       b->off_heap_overhead >= a->off_heap_overhead;
-}
-
-int snap_held_bins(struct vm *vm, const struct proc_id *who, struct held_walk *walk,
-		   struct held_bins *out, struct proc_image *image)
-{
-	static struct page_cache *pc;
-	struct bin_sum sum = { 0 }, wrt = { 0 };
-	uint64_t frag, head[2], first;
-	struct proc_image after;
-	int i;
-
-	memset(out, 0, sizeof(*out));
-	if (snap_proc_image(vm, who->addr, image) || image->id != who->id ||
-	    image->state & (PSFLG_FREE | PSFLG_EXITING))
-		return -ESRCH;
-	if (!image->off_heap_first && !image->wrt_bins && !image->mbuf)
-		return 0;
-	if (!pc)
-		pc = xcalloc(1, sizeof(*pc));
-	for (i = 0; i < PAGES; i++)
-		pc->page[i].base = 0;
-	sum_chain(vm, pc, walk, image->off_heap_first, &sum);
-	sum_chain(vm, pc, walk, image->wrt_bins, &wrt);
-	for (frag = image->mbuf, i = 0; frag; frag = head[0], i++) {
-		if (i == FRAGS_MAX ||
-		    !reader_u64(&vm->rd, frag + vm->lay->f.frag_next, &head[0]) ||
-		    !reader_u64(&vm->rd, frag + vm->lay->f.frag_off_heap_first, &first)) {
-			sum.partial = true;
-			break;
-		}
-		sum_chain(vm, pc, walk, first, &sum);
-	}
-	if (snap_proc_image(vm, who->addr, &after) || after.id != who->id)
-		return -ESRCH;
-	if (!same(image, &after))
-		return -EAGAIN;
-	out->refs = sum.refs + (vm->lay->facts->list_has_wrt_bins ? wrt.refs : 0);
-	out->bytes = sum.bytes + (vm->lay->facts->list_has_wrt_bins ? wrt.bytes : 0);
-	out->writable_refs = wrt.refs;
-	out->writable_bytes = wrt.bytes;
-	out->partial = sum.partial || wrt.partial;
-	return 0;
 }

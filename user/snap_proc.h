@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Processes, read from outside: the table, the Process struct, names, and the refc binaries that
- * a process holds.
+ * Processes, read from outside: the table, the Process struct, names.
  *
  * A running VM moves while it is read: a structure is copied in one read, the copy decoded, and
  * its identity read again.  Bounded everywhere; what cannot be had is said, not guessed.
@@ -10,6 +9,15 @@
 #define EBEAM_SNAP_PROC_H
 
 #include "vm.h"
+
+/* Process.state, the same positions in all releases (erl_process.h) */
+#define PSFLG_FREE (1u << 10)
+#define PSFLG_EXITING (1u << 11)
+#define PSFLG_RUNNING (1u << 15)
+#define PSFLG_GC (1u << 17)
+#define PSFLG_RUNNING_SYS (1u << 21)
+#define PSFLG_DIRTY_RUNNING (1u << 29)
+#define PSFLG_DIRTY_RUNNING_SYS (1u << 30)
 
 struct proc_id {
 	vmaddr_t addr; /* Process* */
@@ -43,6 +51,9 @@ struct proc_image {
 /* Copies and decodes a Process; -1 when unreadable. */
 int snap_proc_image(struct vm *vm, vmaddr_t addr, struct proc_image *p);
 
+/* The same of many in few reads; one that is unreadable has addr 0. */
+void snap_proc_images(struct vm *vm, const struct proc_id *who, size_t n, struct proc_image *p);
+
 /* The Process of a pid that is alive now; -1 when it is not. */
 int snap_proc_find(struct vm *vm, eterm_t pid, struct proc_image *p);
 
@@ -60,31 +71,5 @@ void proc_names_make(struct vm *vm, eterm_t reg_name, const uint64_t initial_cal
 /* The same of a live process. */
 void snap_proc_names(struct vm *vm, const struct proc_image *p, struct proc_names *names);
 void proc_names_free(struct proc_names *names);
-
-/* What one process holds: refc binaries on its off-heap lists. */
-struct held_bins {
-	/*
-	 * As process_info(P, binary) lists them: off_heap, from OTP 26 on also the writable ones, and
-	 * heap fragments; duplicates included.  Bytes are the binaries' own size (orig_size).
-	 */
-	uint64_t refs, bytes;
-	/* Being appended to (wrt_bins; OTP 25 keeps them out of its answer).  0 before 25. */
-	uint64_t writable_refs, writable_bytes;
-	bool partial; /* the list could not be walked to its end, or is too long */
-};
-
-struct held_walk {
-	uint64_t refs_budget; /* how many nodes may still be read; shared by all processes */
-	uint64_t faults;
-};
-
-/**
- * snap_held_bins() - walk the off-heap lists of a process
- *
- * Returns 0; -EAGAIN when the process moved while it was read (retry); -ESRCH when it is gone.
- * Oracle: process_info(P, binary).
- */
-int snap_held_bins(struct vm *vm, const struct proc_id *who, struct held_walk *walk,
-		   struct held_bins *out, struct proc_image *image);
 
 #endif

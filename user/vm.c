@@ -213,6 +213,8 @@ static void read_types(struct vm *vm)
 			vm->type_binary = v;
 		else if (!strcmp(vm->type_name[i], "drv_binary"))
 			vm->type_drv_binary = v;
+		else if (!strcmp(vm->type_name[i], "proc"))
+			vm->type_proc = v;
 	}
 }
 

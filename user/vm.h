@@ -80,7 +80,7 @@ struct vm {
 	char allocator_name[VM_MAX_ALLOCATORS][VM_NAME]; /* "binary_alloc"; "" = no such number */
 	char type_name[VM_MAX_TYPES][VM_NAME];		 /* by number N */
 	uint32_t type_full[VM_MAX_TYPES];
-	uint32_t type_binary, type_drv_binary;
+	uint32_t type_binary, type_drv_binary, type_proc; /* full types; type_proc 0: not known */
 	eterm_t atom_initial_call; /* '$initial_call', 0 when no process has it */
 
 	struct vm_check checks[48];

@@ -8,12 +8,13 @@
  * some third more (`make bench` compares them).
  */
 #define IN_THE_WILD 1.35
+#define BODY_NS 600 /* of a program that was not timed yet */
 
 /* Cost so far of each thread, by group: traps at their measured price, and the programs' time. */
 static size_t thread_costs(const struct watch *w, double (*cost)[EB_NGROUPS], uint64_t *hits)
 {
 	const volatile struct eb_thread_state *st;
-	uint64_t h;
+	uint64_t h, timed;
 	size_t n, i;
 	int g;
 
@@ -21,9 +22,13 @@ static size_t thread_costs(const struct watch *w, double (*cost)[EB_NGROUPS], ui
 	*hits = 0;
 	for (i = 0; i < n; i++)
 		for (g = 0; g < EB_NGROUPS; g++) {
-			h = st[i].hits[g];
+			h = st[i].hits[g] + st[i].returns[g];
+			timed = st[i].body_hits[g];
 			*hits += h;
-			cost[i][g] = h * w->ns[g] + st[i].body_ns[g];
+			/* programs of hot groups are timed now and then */
+			cost[i][g] = st[i].hits[g] * w->ns[g] +
+				     st[i].returns[g] * w->return_ns +
+				     (timed ? (double)st[i].body_ns[g] / timed : BODY_NS) * h;
 		}
 	return n;
 }
@@ -47,31 +52,34 @@ static int switch_groups(struct watch *w, const bool want[EB_NGROUPS])
 	return 0;
 }
 
-int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_overhead, bool exact)
+int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_overhead, bool exact,
+	       unsigned int max_processes)
 {
 	bool stepped = false, on[EB_NGROUPS];
 	size_t i;
 	int g;
 
 	memset(w, 0, sizeof(*w));
-	probe_plan(vm, want, &w->plan);
+	probe_kernel_check(&w->kernel);
+	probe_plan(vm, &w->kernel, want, &w->plan);
 	for (i = 0; i < w->plan.nmissing; i++)
 		log_warn("no probe on %s: %s", w->plan.missing[i].name, w->plan.missing[i].why);
 	for (i = 0; i < w->plan.n; i++)
 		if (w->plan.sites[i].site.class == SITE_STEPPED) {
 			stepped = true;
 			/* worth a word where it is hit often */
-			if (w->plan.sites[i].group != EB_GROUP_CARRIER)
+			if (w->plan.sites[i].group != EB_GROUP_CARRIER &&
+			    w->plan.sites[i].group != EB_GROUP_REFC)
 				log_warn("%s can only be single-stepped (`%s`): each hit costs "
 					 "some ten times more", w->plan.sites[i].site.name,
 					 w->plan.sites[i].site.insn);
 		}
-	probe_kernel_check(&w->kernel);
 	if (!w->kernel.err && probe_calibrate(&w->kernel, stepped, &w->cost))
 		return -1;
 	for (g = 0; g < EB_NGROUPS; g++)
 		w->ns[g] = probe_group_ns(&w->plan, g, &w->cost) * IN_THE_WILD;
-	w->probe = probe_open(vm, &w->plan, &w->kernel, &w->cost, want);
+	w->return_ns = probe_return_ns(&w->cost) * IN_THE_WILD;
+	w->probe = probe_open(vm, &w->plan, &w->kernel, &w->cost, want, max_processes);
 	if (!w->probe)
 		return -1;
 	guard_init(&w->guard, max_overhead, exact, w->plan.groups, now_ns());

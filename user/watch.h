@@ -15,7 +15,8 @@ struct watch {
 	struct probe_cost cost;
 	struct probe *probe;
 	struct guard guard;
-	double ns[EB_NGROUPS]; /* of a hit, without the programs' own time */
+	double ns[EB_NGROUPS]; /* of a hit at an entry, without the programs' own time */
+	double return_ns;      /* of one at a return */
 	uint64_t end;	       /* when the watching stopped; 0 while it goes on */
 };
 
@@ -27,7 +28,8 @@ struct watch_spent {
 };
 
 /* Prepares and attaches; -1 with a failure noted. */
-int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_overhead, bool exact);
+int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_overhead, bool exact,
+	       unsigned int max_processes);
 /* To be called every watch_tick_ns(); -1 when the target is gone or probes cannot be set. */
 int watch_step(struct watch *w);
 uint64_t watch_tick_ns(const struct watch *w);

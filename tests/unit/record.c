@@ -7,7 +7,7 @@
  * t_mutants.c: a field that lies elsewhere than the layout says then finds real bytes, as in a
  * live VM, not the end of the recording.  The node must stand still meanwhile.
  */
-#include "snap_proc.h"
+#include "snap_held.h"
 
 #include <errno.h>
 #include <stdlib.h>

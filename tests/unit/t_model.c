@@ -39,7 +39,7 @@ static void histograms(void)
 	is_u64(good, EB_HIST_SLOTS - 1, "each slot begins where the one before ends");
 	hist_add(&a, &b);
 	ok(a.slot[0] == 11 && a.slot[1] == 22 && a.slot[2] == 3 && !a.slot[3], "sum of two");
-	hist_from_u32(&a, raw);
+	hist_from_u32(&a, raw, EB_HIST_SLOTS);
 	ok(a.slot[0] == 5 && !a.slot[1] && a.slot[EB_HIST_SLOTS - 1] == UINT32_MAX,
 	   "from the 32 bits of the kernel's rows");
 	hist_add(&a, &a);

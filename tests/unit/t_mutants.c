@@ -9,7 +9,7 @@
  * bytes around all that was read (see record.c), so that most wrong reads succeed, as in a live VM.
  */
 #include "fixture.h"
-#include "snap_proc.h"
+#include "snap_held.h"
 #include "tap.h"
 #include "term.h"
 
