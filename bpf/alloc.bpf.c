@@ -88,7 +88,7 @@ static __always_inline int alloc_enter(struct pt_regs *ctx)
 	if (!enter_thread(&w, ctx, EB_GROUP_ALLOC, 0))
 		return 0;
 	enter_process(&w, 1);
-	w.st->hits[EB_GROUP_ALLOC]++;
+	count_hit(&w, EB_GROUP_ALLOC);
 	w.st->calls[type % EB_MAX_ALLOCATORS][EB_CALL_ALLOC]++;
 	if (cfg.want_alloc_rows && (a = alloc_row(&w, type))) {
 		add(a->allocs, 1);
@@ -209,7 +209,7 @@ static __always_inline int realloc_enter(struct pt_regs *ctx)
 	if (!enter_thread(&w, ctx, EB_GROUP_ALLOC, 0))
 		return 0;
 	enter_process(&w, 1);
-	w.st->hits[EB_GROUP_ALLOC]++;
+	count_hit(&w, EB_GROUP_ALLOC);
 	w.st->birth.weight = 0;
 	/* ..._thr_pref(NULL) calls alloc_thr_pref, which is probed itself */
 	if (!old && EB_COOKIE_WHAT(w.cookie) == EB_ALLCTR_PREFERRED)
@@ -300,7 +300,7 @@ int eb_on_free(struct pt_regs *ctx)
 
 	if (!enter_thread(&w, ctx, EB_GROUP_ALLOC, 0))
 		return 0;
-	w.st->hits[EB_GROUP_ALLOC]++;
+	count_hit(&w, EB_GROUP_ALLOC);
 	if (!ptr)
 		return 0;
 	enter_process(&w, 1);
@@ -354,7 +354,7 @@ int eb_on_refc(struct pt_regs *ctx)
 
 	if (!enter_thread(&w, ctx, EB_GROUP_REFC, 1))
 		return 0;
-	w.st->hits[EB_GROUP_REFC]++;
+	count_hit(&w, EB_GROUP_REFC);
 	api = EB_COOKIE_WHAT(w.cookie);
 	if (api == EB_API_NIF_RELEASE) {
 		/* size, data, ref_bin; one that was made into a term has no ref_bin any more */

@@ -95,7 +95,7 @@ int eb_on_carrier_enter(struct pt_regs *ctx)
 	if (!enter_thread(&w, ctx, EB_GROUP_CARRIER, 1))
 		return 0;
 	st = w.st;
-	st->hits[EB_GROUP_CARRIER]++;
+	count_hit(&w, EB_GROUP_CARRIER);
 	source = w.cookie & EB_CARRIER_SYS ? EB_SYS_ALLOC : EB_MSEG;
 	what = w.cookie & 3;
 	if (what == EB_CARRIER_DEALLOC) {
@@ -191,7 +191,7 @@ int eb_on_pool(struct pt_regs *ctx)
 
 	if (!enter_thread(&w, ctx, EB_GROUP_CARRIER, 1))
 		return 0;
-	w.st->hits[EB_GROUP_CARRIER]++;
+	count_hit(&w, EB_GROUP_CARRIER);
 	if (EB_COOKIE_WHAT(w.cookie) == EB_POOL_ABANDON &&
 	    !read_u64(carrier + cfg.carrier_blocks_size))
 		goto out;

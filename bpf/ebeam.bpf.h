@@ -231,10 +231,16 @@ static __always_inline int enter_thread(struct who *w, void *ctx, __u32 group, _
 	if (!w->st)
 		return 0;
 	w->cookie = bpf_get_attach_cookie(ctx);
-	w->st->site_hits[EB_COOKIE_SITE(w->cookie)]++;
 	w->key = (__u64)w->tid << 8 | EB_KEY_THREAD;
 	w->proc = 0;
 	return 1;
+}
+
+/* A trap at an entry; those at a return are counted by their programs. */
+static __always_inline void count_hit(struct who *w, __u32 group)
+{
+	w->st->hits[group]++;
+	w->st->site_hits[EB_COOKIE_SITE(w->cookie)]++;
 }
 
 /*

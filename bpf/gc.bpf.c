@@ -92,7 +92,7 @@ int eb_on_gc_enter(struct pt_regs *ctx)
 	if (!enter_thread(&w, ctx, EB_GROUP_GC, 1))
 		return 0;
 	st = w.st;
-	st->hits[EB_GROUP_GC]++;
+	count_hit(&w, EB_GROUP_GC);
 	/* a call inside of it has its frame below; else its return was missed, and it is over */
 	if (st->gc.depth && st->gc.epoch == epochs[EB_GROUP_GC] && PT_REGS_SP(ctx) < st->gc.sp) {
 		st->gc.depth++;
@@ -263,7 +263,7 @@ int eb_on_exit(struct pt_regs *ctx)
 	if (!enter_thread(&w, ctx, EB_GROUP_EXIT, 1))
 		return 0;
 	st = w.st;
-	st->hits[EB_GROUP_EXIT]++;
+	count_hit(&w, EB_GROUP_EXIT);
 	if (read_process(st, proc))
 		goto out;
 	id = process_field(st, cfg.proc_id);

@@ -4,6 +4,7 @@
  * VM's symbols, the proof of its layout, and every probe site with the instruction under it.
  */
 #include "cmd.h"
+#include "hits.h"
 #include "probe.h"
 
 #include <linux/capability.h>
@@ -105,6 +106,11 @@ static void check_host(struct checkup *c, struct probe_kernel *k)
 	else
 		add(c, CHECK_WARN, "uprobe_multi", "kernel 6.6 and newer have it",
 		    "missing: one perf link per site, detaching takes longer");
+	if (k->session)
+		add(c, CHECK_OK, "uprobe_session", "", "a return is probed only where it matters");
+	else
+		add(c, CHECK_WARN, "uprobe_session", "kernel 6.13 and newer have it",
+		    "missing: the return of every allocation is probed for lifetimes");
 	if (probe_calibrate(k, true, &cost)) {
 		add(c, CHECK_FAIL, "uprobes", "the perf or uprobe subsystem may be switched off",
 		    "a probe on ebeam itself does not work");
@@ -115,6 +121,8 @@ static void check_host(struct checkup *c, struct probe_kernel *k)
 	    "ns", cost.entry, cost.ret, cost.stepped);
 }
 
+#define ALL_SECTIONS (WANT_ALLOC | WANT_BIN | WANT_CARRIER | WANT_GC)
+
 static void check_sites(struct checkup *c, struct vm *vm, const struct probe_kernel *k)
 {
 	struct probe_plan plan;
@@ -122,7 +130,7 @@ static void check_sites(struct checkup *c, struct vm *vm, const struct probe_ker
 	char name[80];
 	size_t i;
 
-	probe_plan(vm, k, WANT_ALLOC | WANT_BIN | WANT_CARRIER | WANT_GC, &plan);
+	probe_plan(vm, k, ALL_SECTIONS, &plan);
 	for (i = 0; i < plan.n; i++) {
 		s = &plan.sites[i];
 		snprintf(name, sizeof(name), "site %s%s", s->site.name, s->is_return ? " return" : "");
@@ -139,7 +147,58 @@ static void check_sites(struct checkup *c, struct vm *vm, const struct probe_ker
 	}
 }
 
-static void check_vm(struct checkup *c, struct vm *vm, const struct probe_kernel *k, pid_t pid)
+/* Few calls say little: their counts cannot be read at the same moment. */
+#define FEW_CALLS 20
+
+static void judge_hits(struct checkup *c, const struct site_hits *h)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "hits %s", h->name);
+	if (!h->watched_ns)
+		add(c, CHECK_SKIP, name, "try again with a higher --max-overhead",
+		    "not watched within the budget");
+	else if (!h->counted)
+		add(c, h->hits ? CHECK_OK : CHECK_SKIP, name, "",
+		    "%llu hits; the VM keeps no count of its own", (unsigned long long)h->hits);
+	else if (!h->hits && !h->vm)
+		add(c, CHECK_SKIP, name, "", "not called in this second");
+	else if (h->vm >= FEW_CALLS && !h->hits)
+		add(c, CHECK_WARN, name,
+		    "the compiler may have inlined it; what only this site shows is missing",
+		    "silent: no hit, while the VM counted %llu calls", (unsigned long long)h->vm);
+	else if (h->vm >= FEW_CALLS && h->hits < h->vm / 10 * 9)
+		add(c, CHECK_WARN, name, "part of the callers may bypass it",
+		    "%llu hits, while the VM counted %llu calls", (unsigned long long)h->hits,
+		    (unsigned long long)h->vm);
+	else
+		add(c, CHECK_OK, name, "", "%llu hits, %llu calls by the VM's own counter",
+		    (unsigned long long)h->hits, (unsigned long long)h->vm);
+}
+
+/* A second of watching, within the budget: does every site see what the VM counts? */
+static void check_hits(struct checkup *c, struct vm *vm, const struct options *opt)
+{
+	struct site_hits *h = NULL;
+	struct watch w;
+	size_t n = 0, i;
+
+	if (!watch_open(&w, vm, ALL_SECTIONS, opt->max_overhead, false, 1024))
+		h = hits_compare(vm, &w, 1000000000, &n);
+	if (!h) {
+		add(c, CHECK_FAIL, "hits", failure_get() ? failure_get()->hint : "", "%s",
+		    failure_get() ? failure_get()->message : "the sites cannot be watched");
+		failure_clear();
+	}
+	watch_stop(&w);
+	for (i = 0; i < n; i++)
+		judge_hits(c, &h[i]);
+	watch_close(&w);
+	free(h);
+}
+
+static void check_vm(struct checkup *c, struct vm *vm, const struct probe_kernel *k, pid_t pid,
+		     const struct options *opt)
 {
 	int err = vm_open(vm, pid, VM_KEEP_GOING);
 	size_t i;
@@ -156,8 +215,11 @@ static void check_vm(struct checkup *c, struct vm *vm, const struct probe_kernel
 		    vm->checks[i].detail);
 	if (err && failure_get())
 		add(c, CHECK_FAIL, "target", failure_get()->hint, "%s", failure_get()->message);
-	if (!err && !failure_get())
-		check_sites(c, vm, k);
+	if (err || failure_get())
+		return;
+	check_sites(c, vm, k);
+	if (!k->err)
+		check_hits(c, vm, opt);
 }
 
 int cmd_doctor(const struct cmd *cmd, const struct options *opt)
@@ -176,7 +238,7 @@ int cmd_doctor(const struct cmd *cmd, const struct options *opt)
 	if (!pid)
 		return -1;
 	check_host(&c, &k);
-	check_vm(&c, &vm, &k, pid);
+	check_vm(&c, &vm, &k, pid, opt);
 	if (failure_get())
 		first = *failure_get();
 	failure_clear();

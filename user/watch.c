@@ -37,7 +37,8 @@ static int switch_groups(struct watch *w, const bool want[EB_NGROUPS])
 {
 	int g;
 
-	for (g = 0; g < EB_NGROUPS; g++) {
+	/* the rare ones first: the hot ones cost while the others are set */
+	for (g = EB_NGROUPS - 1; g >= 0; g--) {
 		if (!(w->plan.groups >> g & 1) || want[g] == probe_attached(w->probe, g))
 			continue;
 		if (want[g]) {
