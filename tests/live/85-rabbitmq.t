@@ -257,7 +257,7 @@ def allocations(doc, inner, outer):
 
 
 def names(doc):
-    """Rows say whose they are."""
+    """Rows say whose they are, also of connections that came and went."""
     large = sum(q[3] > 64 for q in QUEUES)
     acking = sum(q[5] is not None and "-A" not in q[5] for q in QUEUES)
     consumers = sum(q[5] is not None for q in QUEUES)
@@ -273,6 +273,9 @@ def names(doc):
             found = [r for r in ebt.rows(doc, section, initial_call=call) if done(r)]
             alive = [r["pid"] for r in found if not r["exited"]]
             ebt.ok(len(alive) >= least, "%s: %d or more of %s" % (section, least, call), alive)
+            if call in (CHANNEL, READER):
+                ebt.ok(len(found) > len(alive),
+                       "%s: also of %s that ended" % (section, call), alive)
         ebt.ok(ebt.rows(doc, section, name="rabbit_event"), section + ": rabbit_event by its name")
     held = [r["held_bytes"] for r in ebt.rows(doc, "bin", initial_call=QUEUE)]
     ebt.ok(any((n or 0) > 1 << 20 for n in held),
