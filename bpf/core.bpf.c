@@ -57,16 +57,18 @@ static long search_slot(__u32 i, void *arg)
 {
 	struct dict_search *s = arg;
 	__u64 slot, cons[2];
+	int j;
 
 	if (i >= s->size)
 		return 1;
 	slot = read_u64(s->dict + cfg.dict_data + 8 * i);
-	if ((slot & 3) == 1) { /* look at the first two */
+	for (j = 0; j < EB_DICT_CHAIN && (slot & 3) == 1; j++) {
 		if (bpf_probe_read_user(cons, 16, (void *)(slot & ~7ULL)))
 			return 0;
-		slot = cons[0];
-		if ((cons[1] & 3) == 1 && !initial_call_of(slot, s->mfa))
-			slot = read_u64(cons[1] & ~7ULL);
+		s->found = initial_call_of(cons[0], s->mfa);
+		if (s->found)
+			return 1;
+		slot = cons[1];
 	}
 	s->found = initial_call_of(slot, s->mfa);
 	return s->found;
