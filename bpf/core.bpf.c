@@ -45,33 +45,32 @@ static __always_inline int initial_call_of(__u64 pair, __u64 *mfa)
 	return 1;
 }
 
-struct dict_search {
-	__u64 dict;
-	__u64 mfa[3];
-	__u32 size;
-	__u32 found;
-};
-
-/* One slot of the dictionary: a pair, or a list of pairs whose keys hash alike. */
-static long search_slot(__u32 i, void *arg)
+/*
+ * The dictionary is a linear hash table (erl_process_dict.c): an atom's hash is its number, and the
+ * slot is that number under the mask of the table, or half of it where that slot is not there yet.
+ * A slot is a pair, or a list of pairs.
+ */
+static __always_inline int search_dictionary(__u64 dict, __u64 *mfa)
 {
-	struct dict_search *s = arg;
+	__u32 head[3], hash = cfg.atom_initial_call >> 6, slot_no;
 	__u64 slot, cons[2];
 	int j;
 
-	if (i >= s->size)
-		return 1;
-	slot = read_u64(s->dict + cfg.dict_data + 8 * i);
+	/* sizeMask, usedSlots, arraySize */
+	if (bpf_probe_read_user(head, sizeof(head), (void *)(dict + cfg.dict_array_size - 8)))
+		return 0;
+	slot_no = hash & head[0];
+	if (slot_no >= head[1])
+		slot_no = hash & head[0] >> 1;
+	slot = read_u64(dict + cfg.dict_data + 8ULL * slot_no);
 	for (j = 0; j < EB_DICT_CHAIN && (slot & 3) == 1; j++) {
 		if (bpf_probe_read_user(cons, 16, (void *)(slot & ~7ULL)))
 			return 0;
-		s->found = initial_call_of(cons[0], s->mfa);
-		if (s->found)
+		if (initial_call_of(cons[0], mfa))
 			return 1;
 		slot = cons[1];
 	}
-	s->found = initial_call_of(slot, s->mfa);
-	return s->found;
+	return initial_call_of(slot, mfa);
 }
 
 /*
@@ -81,10 +80,9 @@ static long search_slot(__u32 i, void *arg)
 __noinline int eb_identify(__u64 who, __u64 proc)
 {
 	struct eb_proc *p = bpf_map_lookup_elem(&procs, &who);
-	struct dict_search s = {};
+	__u64 mfa[3], dict;
 	__u32 state = 0;
 	__u64 reg;
-	int i;
 
 	if (!p || !proc)
 		return 0;
@@ -98,20 +96,11 @@ __noinline int eb_identify(__u64 who, __u64 proc)
 		p->reg_name = read_u64(reg + cfg.regproc_name);
 	if (p->initial_call[0] || !cfg.atom_initial_call)
 		return 0;
-	s.dict = read_u64(proc + cfg.proc_dictionary);
-	if (!s.dict)
-		return 0;
-	bpf_probe_read_user(&s.size, sizeof(s.size), (void *)(s.dict + cfg.dict_array_size));
-	if (cfg.have_bpf_loop)
-		bpf_loop(EB_DICT_MAX, search_slot, &s, 0);
-	else
-		for (i = 0; i < EB_DICT_MAX; i++)
-			if (search_slot(i, &s))
-				break;
-	if (s.found) {
-		p->initial_call[0] = s.mfa[0];
-		p->initial_call[1] = s.mfa[1];
-		p->initial_call[2] = s.mfa[2];
+	dict = read_u64(proc + cfg.proc_dictionary);
+	if (dict && search_dictionary(dict, mfa)) {
+		p->initial_call[0] = mfa[0];
+		p->initial_call[1] = mfa[1];
+		p->initial_call[2] = mfa[2];
 	}
 	return 0;
 }

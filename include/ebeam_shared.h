@@ -33,8 +33,7 @@ enum eb_group {
 #define EB_MAX_SITES 64
 #define EB_MAX_ALLOCATORS 16
 #define EB_CHAIN_MAX 1000	/* off-heap nodes walked per collection, entry and return each */
-#define EB_DICT_CHAIN 8		/* pairs of a dictionary slot */
-#define EB_DICT_MAX 64		/* dictionary slots searched for '$initial_call' */
+#define EB_DICT_CHAIN 16	/* pairs of a dictionary slot that are searched */
 #define EB_BODY_JIFFIES 16	/* hot programs are timed in one of so many ticks of the kernel */
 /*
  * Births are recorded one and all up to so many per thread and window (64 ticks of the kernel);

@@ -135,6 +135,16 @@ static bool can_scale(const struct collect_input *in, enum eb_group group)
 	return in->partial[group] && in->before->known && in->after->known;
 }
 
+static bool has_instance(const struct vm *vm, unsigned int allocator)
+{
+	size_t i;
+
+	for (i = 0; i < vm->ninsts; i++)
+		if (vm->insts[i].alloc_no == allocator)
+			return true;
+	return false;
+}
+
 /* What was counted as the VM counts it, beside what the VM did count. */
 static void collect_calls(struct vm *vm, struct probe *p, const struct collect_input *in,
 			  struct collect_base *base, struct model *m)
@@ -144,7 +154,6 @@ static void collect_calls(struct vm *vm, struct probe *p, const struct collect_i
 	const volatile struct eb_thread_state *st;
 	struct call_row *r;
 	size_t n, i, a, c;
-	bool any;
 
 	m->vm_calls_known = in->before->known && in->after->known;
 	st = probe_thread_states(p, &n);
@@ -154,14 +163,12 @@ static void collect_calls(struct vm *vm, struct probe *p, const struct collect_i
 				seen[a][c] += st[i].calls[a][c];
 	for (a = 1; a < EB_MAX_ALLOCATORS; a++) {
 		r = &m->calls[m->ncalls];
-		any = false;
 		for (c = 0; c < EB_NCALLS; c++) {
 			r->seen[c] = seen[a][c] - base->calls[a][c];
 			r->vm[c] = m->vm_calls_known ? delta(in, a, vm_call[c]) : 0;
-			any = any || r->seen[c] || r->vm[c];
 		}
 		r->allocator = vm->allocator_name[a];
-		if (any)
+		if (has_instance(vm, a))
 			m->ncalls++;
 	}
 	memcpy(base->calls, seen, sizeof(seen));
