@@ -99,6 +99,11 @@ static void make_notes(struct session *s, const struct model *m)
 		note(s, "off-heap lists of more than %d nodes: %u processes; what they released is "
 			"a lower bound (released_partial)",
 		     EB_CHAIN_MAX, partial);
+	if (m->sampled[EB_BIRTH_BINARY] || m->sampled[EB_BIRTH_OTHER])
+		note(s, "births came too fast to record each: lifetimes and what is alive are estimates "
+			"from a sample");
+	if (g->groups[EB_GROUP_ALLOC].bursts)
+		note(s, "lifetimes are those within one burst; what is alive is not known (--exact)");
 	if (m->skipped)
 		note(s, "%llu processes never stood still: what they hold is missing",
 		     (unsigned long long)m->skipped);

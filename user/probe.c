@@ -518,7 +518,7 @@ const volatile struct eb_thread_state *probe_thread_states(const struct probe *p
 
 uint64_t probe_lost(const struct probe *p)
 {
-	return p->skel->bss->lost_rows + p->skel->bss->lost_threads;
+	return p->skel->bss->lost_rows + p->skel->bss->lost_births + p->skel->bss->lost_threads;
 }
 
 void probe_counts(const struct probe *p, struct probe_counts *c)
