@@ -133,7 +133,8 @@ void fold_run(struct fold *f, struct probe *p, struct map_copy *procs, struct ma
 	c = candidates(&pc, &ac, &by_who);
 	gone = xcalloc(by_who.n + 1, sizeof(*gone));
 	nprocs = pc.n;
-	nallocs = ac.n;
+	for (nallocs = i = 0, ak = ac.keys; i < ac.n; i++)
+		nallocs += ak[i].who != EB_KEY_OTHER; /* those are there from the start */
 	qsort(c, by_who.n, sizeof(*c), by_share);
 	for (i = 0; i < by_who.n && (nprocs > f->max_processes / 2 || nallocs > f->max_processes);
 	     i++) {
