@@ -7,6 +7,11 @@
 %%   alloc N   make N refc binaries of 100 bytes; as many die     -> ok
 %%   gc N      N major collections of a small process             -> ok
 %%   gcbin N   the same of one that holds 1000 refc binaries      -> ok
+%%   mix N     N times 8 refc binaries of 100 bytes and a major collection, which
+%%             frees them                                         -> ok
+%%   churn N   the same with 100 of them                          -> ok
+%%   carrier N the same with 8 of 10 kB: carriers of their own in a node that
+%%             runs with +MBsbct 8                                -> ok
 %%   pairs N   start N pairs that play ping-pong, for ever        -> ok
 %%   crowd N   start N idle processes, 3 refc binaries each       -> ok
 %%   ops       round trips so far                                 -> Ops
@@ -72,13 +77,16 @@ worker_options(_) -> [].
 %% Binaries that stay keep a carrier in use, which would come and go otherwise.
 worker("alloc" = Op) -> loop(Op, binaries(20000));
 worker("gcbin" = Op) -> loop(Op, binaries(1000));
-worker("gc" = Op) -> loop(Op, []).
+worker(Op) -> loop(Op, []).
 
 loop(Op, Held) ->
     receive
         {From, N} ->
             case Op of
                 "alloc" -> alloc(N, <<>>);
+                "mix" -> batches(N, fun() -> alloc(8, <<>>) end);
+                "churn" -> batches(N, fun() -> alloc(100, <<>>) end);
+                "carrier" -> batches(N, fun() -> large(8, <<>>) end);
                 _ -> collect(N)
             end,
             From ! {self(), done},
@@ -89,6 +97,12 @@ binaries(N) -> [<<I:32, 0:768>> || I <- lists:seq(1, N)].
 
 alloc(0, Last) -> byte_size(Last);
 alloc(N, _) -> alloc(N - 1, <<N:32, 0:768>>).
+
+large(0, Last) -> byte_size(Last);
+large(N, _) -> large(N - 1, <<N:32, 0:80000>>).
+
+batches(0, _) -> ok;
+batches(N, Batch) -> Batch(), erlang:garbage_collect(), batches(N - 1, Batch).
 
 collect(0) -> ok;
 collect(N) -> erlang:garbage_collect(), collect(N - 1).
