@@ -58,7 +58,7 @@ unit_bin := $(unit_src:$(src)/tests/unit/%.c=$(out)/tests/%)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all unit check check-all demo bench install clean setup-build setup-test
+.PHONY: all unit check check-all demo bench install clean setup-build setup-test setup-bench
 all: $(out)/ebeam
 
 $(out) $(out)/user $(out)/bpf $(out)/tests:
@@ -113,6 +113,8 @@ setup-build:
 	$(Q)$(src)/scripts/setup build
 setup-test:
 	$(Q)$(src)/scripts/setup test
+setup-bench:
+	$(Q)$(src)/scripts/setup bench
 
 unit: $(unit_bin)
 	$(Q)prove -e '' $(sort $(unit_bin))
@@ -131,7 +133,7 @@ demo: setup-build
 	$(Q)$(MAKE) --no-print-directory -C $(src) O=$(O) all
 	$(Q)EBEAM_BIN=$(out)/ebeam $(src)/scripts/demo
 
-bench: setup-test
+bench: setup-bench
 	$(Q)$(MAKE) --no-print-directory -C $(src) O=$(O) all
 	$(Q)EBEAM_BIN=$(out)/ebeam $(src)/scripts/bench
 
