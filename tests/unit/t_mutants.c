@@ -503,6 +503,10 @@ static const char *const unnoticed[] = {
 	"allctr_sys_realloc", "allctr_mseg_alloc", "allctr_mseg_realloc", "allctr_mseg_dealloc",
 	/* the kernel's programs know one shape only, and the probes refuse another */
 	"oh_next",
+	/* the same: callbacks where the allocator's strategy works with the pool, 0 elsewhere */
+	"allctr_add_mbc", "allctr_remove_mbc",
+	/* of the pool that a carrier is in, or its statistics: nothing reads them to prove a layout */
+	"allctr_pool_fetch", "carrier_blocks_size",
 	/* sizes: a little more is read than needed; or just a width, 4 or 8 */
 	"proc_size", "ptab_pix_mask_size",
 	/* no slot holds it but while a process is being made */
