@@ -112,18 +112,32 @@ static void add_allocs(struct fold *f, uint32_t type, const struct eb_alloc *a)
 	alloc_add(&f->allocs[at], a);
 }
 
+/* One that has ended comes with what was taken of it in the rounds before, while it lived. */
+static void note_weights(struct fold *f, const struct fold_candidate *c, uint64_t heaviest[FOLD_N])
+{
+	uint64_t w;
+	int m;
+
+	for (m = 0; m < FOLD_N; m++) {
+		w = c->weight[m];
+		if (c->ended && w + f->live_sum[m] > f->dead_max[m])
+			f->dead_max[m] = w + f->live_sum[m];
+		if (!c->ended && w > heaviest[m])
+			heaviest[m] = w;
+	}
+}
+
 void fold_run(struct fold *f, struct probe *p, struct map_copy *procs, struct map_copy *allocs)
 {
 	struct map_copy pc, ac;
 	struct row_index pix, aix;
 	struct pairs by_who = { 0 };
 	uint64_t heaviest[FOLD_N] = { 0 };
-	struct fold_candidate *c;
+	struct fold_candidate *c, **gone, *g; /* gone: by number in by_who */
 	const struct eb_alloc_key *ak;
 	struct eb_alloc alloc;
 	struct eb_proc proc;
 	size_t i, nprocs, nallocs;
-	bool *gone;
 	int m;
 
 	pc.n = probe_read_map(p, MAP_PROCS, &pc.keys, &pc.values);
@@ -143,29 +157,33 @@ void fold_run(struct fold *f, struct probe *p, struct map_copy *procs, struct ma
 			continue;
 		nprocs -= c[i].proc ? 1 : 0;
 		nallocs -= c[i].alloc_rows;
-		gone[pairs_find(&by_who, c[i].who, 0)] = true;
+		gone[pairs_find(&by_who, c[i].who, 0)] = &c[i];
+		c[i].weight[FOLD_ALLOC] = 0; /* of what is taken, below */
 		if (c[i].proc && probe_take(p, MAP_PROCS, &c[i].who, &proc)) {
+			/* it may have grown since it was read */
+			c[i].ended = proc.flags & EB_PROC_EXITED;
+			c[i].weight[FOLD_BIN] = fold_weight(&proc, 0, FOLD_BIN);
+			c[i].weight[FOLD_GC] = fold_weight(&proc, 0, FOLD_GC);
 			take_off(&pix, &c[i].who, MAP_PROCS, &proc);
 			proc_add(&f->proc, &proc);
 			f->procs_gone++;
 			f->folded++;
 		}
-		for (m = 0; m < FOLD_N; m++) {
-			if (c[i].ended && c[i].weight[m] > f->dead_max[m])
-				f->dead_max[m] = c[i].weight[m];
-			if (!c[i].ended && c[i].weight[m] > heaviest[m])
-				heaviest[m] = c[i].weight[m];
-		}
 	}
-	for (m = 0; m < FOLD_N; m++)
-		f->live_sum[m] += heaviest[m];
-	for (i = 0, ak = ac.keys; i < ac.n; i++)
-		if (gone[pairs_find(&by_who, ak[i].who, 0)] &&
-		    probe_take(p, MAP_ALLOC, &ak[i], &alloc)) {
+	for (i = 0, ak = ac.keys; i < ac.n; i++) {
+		g = gone[pairs_find(&by_who, ak[i].who, 0)];
+		if (g && probe_take(p, MAP_ALLOC, &ak[i], &alloc)) {
+			g->weight[FOLD_ALLOC] += alloc.alloc_bytes;
 			take_off(&aix, &ak[i], MAP_ALLOC, &alloc);
 			add_allocs(f, ak[i].type, &alloc);
 			f->alloc_rows_gone++;
 		}
+	}
+	for (i = 0; i < by_who.n; i++)
+		if (gone[i])
+			note_weights(f, gone[i], heaviest);
+	for (m = 0; m < FOLD_N; m++)
+		f->live_sum[m] += heaviest[m];
 	log_all("%llu rows summed up so far, %zu left", (unsigned long long)f->folded, nprocs);
 	free(gone);
 	free(c);
@@ -179,14 +197,15 @@ void fold_run(struct fold *f, struct probe *p, struct map_copy *procs, struct ma
 void fold_reported(struct fold *f)
 {
 	memset(&f->proc, 0, sizeof(f->proc));
-	memset(f->allocs, 0, f->types.n * sizeof(*f->allocs));
+	if (f->types.n)
+		memset(f->allocs, 0, f->types.n * sizeof(*f->allocs));
 }
 
 uint64_t fold_bound(const struct fold *f, enum fold_metric m, uint64_t overflowed)
 {
-	uint64_t live = f->live_sum[m] + overflowed;
+	uint64_t taken = f->live_sum[m] > f->dead_max[m] ? f->live_sum[m] : f->dead_max[m];
 
-	return live > f->dead_max[m] ? live : f->dead_max[m];
+	return taken + overflowed;
 }
 
 void fold_free(struct fold *f)

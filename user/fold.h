@@ -21,7 +21,8 @@ struct fold {
 	uint32_t *alloc_types;
 	uint64_t folded;		     /* rows of processes, of the whole run */
 	uint64_t procs_gone, alloc_rows_gone;
-	uint64_t dead_max[FOLD_N]; /* the heaviest that had ended and cannot come back */
+	/* the heaviest that had ended and cannot come back; live_sum as it was then included */
+	uint64_t dead_max[FOLD_N];
 	uint64_t live_sum[FOLD_N]; /* the heaviest of each round that can, one on top of the other */
 };
 
