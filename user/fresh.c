@@ -64,6 +64,15 @@ static uint64_t less(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
+/* What of a sum was not told yet; from now on it is. */
+static uint64_t beyond(uint64_t sum, uint64_t *shown)
+{
+	uint64_t new = less(sum, *shown);
+
+	*shown += new;
+	return new;
+}
+
 void fresh_came(struct fresh *f, uint64_t pid, const struct eb_proc *raw,
 		const struct held_bins *now, struct came *out)
 {
@@ -97,16 +106,14 @@ void fresh_came(struct fresh *f, uint64_t pid, const struct eb_proc *raw,
 		sum.words += collected ? now->fresh_words : less(now->fresh_words, e->start.words);
 	else if (!collected)
 		sum.words_known = false;
-	*out = sum;
-	out->refs = less(sum.refs, e->shown.refs);
-	out->bytes = less(sum.bytes, e->shown.bytes);
-	out->words = less(sum.words, e->shown.words);
-	if (sum.refs_known && sum.refs > e->shown.refs) {
-		e->shown.refs = sum.refs;
-		e->shown.bytes = sum.bytes;
+	*out = (struct came){ .refs_known = sum.refs_known, .words_known = sum.words_known };
+	/* each by itself: binaries grow, and a list may be read further the second time */
+	if (sum.refs_known) {
+		out->refs = beyond(sum.refs, &e->shown.refs);
+		out->bytes = beyond(sum.bytes, &e->shown.bytes);
 	}
-	if (sum.words_known && sum.words > e->shown.words)
-		e->shown.words = sum.words;
+	if (sum.words_known)
+		out->words = beyond(sum.words, &e->shown.words);
 }
 
 void fresh_free(struct fresh *f)
