@@ -17,10 +17,13 @@ static uint64_t rnd(void)
 
 static void fill(void *at, size_t size)
 {
-	uint32_t *words = at;
+	uint32_t word;
+	size_t i;
 
-	for (size /= sizeof(*words); size--;)
-		*words++ = rnd() >> 36;
+	for (i = 0; i < size; i += sizeof(word)) {
+		word = rnd() >> 36;
+		memcpy((char *)at + i, &word, sizeof(word));
+	}
 }
 
 /* --- pairs -------------------------------------------------------------------------------------- */
@@ -118,7 +121,7 @@ static unsigned int differ(const struct eb_proc *a, const struct eb_proc *b)
 static void proc_arithmetic(void)
 {
 	size_t at, sums = 0, kept = 0, hists = offsetof(struct eb_proc, size_hist), k;
-	struct eb_proc a, b, was;
+	struct eb_proc a = { 0 }, b = { 0 }, was;
 
 	fill(&a, sizeof(a));
 	fill(&b, sizeof(b));
