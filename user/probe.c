@@ -487,10 +487,15 @@ bool probe_attached(const struct probe *p, enum eb_group group)
 	return p->attached[group];
 }
 
-void probe_detach_all(struct probe *p)
+void probe_stop(struct probe *p)
 {
 	if (p->skel && p->skel->bss)
 		p->skel->bss->stopped = 1;
+}
+
+void probe_detach_all(struct probe *p)
+{
+	probe_stop(p);
 	detach_groups(p, ~0u);
 }
 

@@ -84,7 +84,9 @@ int probe_attach(struct probe *p, enum eb_group group);
  */
 void probe_detach(struct probe *p, enum eb_group group);
 bool probe_attached(const struct probe *p, enum eb_group group);
-/* The end of the watch: nothing more is counted, and all links start to close. */
+/* The end of the watch: nothing more is counted. */
+void probe_stop(struct probe *p);
+/* All links start to close. */
 void probe_detach_all(struct probe *p);
 /* When it returns, no breakpoint is left. */
 void probe_close(struct probe *p);

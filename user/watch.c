@@ -123,7 +123,13 @@ void watch_stop(struct watch *w)
 
 	if (!w->probe || w->end)
 		return;
-	probe_detach_all(w->probe);
+	probe_stop(w->probe);
+	/*
+	 * Perf links close one after another, and while they do reading the target's memory waits
+	 * for its mmap lock, a second and more: there the report comes first.
+	 */
+	if (w->kernel.multi)
+		probe_detach_all(w->probe);
 	tell_guard(w, want); /* the last hits, and the time up to now */
 	w->end = now_ns();
 }
