@@ -311,7 +311,8 @@ static void prove_processes(struct vm *vm)
 		before = t;
 		t.seen++;
 		t.heaps += p.heap && p.heap <= p.htop && p.htop <= p.stop && p.stop <= p.hend &&
-			   (p.hend - p.heap) / 8 == p.heap_sz;
+			   /* while a collection is put off heap_sz is that of the heap put aside */
+			   (p.abandoned_heap || (p.hend - p.heap) / 8 == p.heap_sz);
 		t.old_heaps += p.old_heap <= p.old_htop && p.old_htop <= p.old_hend &&
 			       !p.old_heap == !p.old_hend;
 		t.leaders += term_is_pid(p.group_leader) || (p.group_leader & 3) == 2 ||
@@ -328,10 +329,11 @@ static void prove_processes(struct vm *vm)
 			      term_atom(vm, p.initial[1]);
 		tally_names(vm, &p, &t);
 		tally_off_heap(vm, &p, &t);
-		/* what it had when it was copied says nothing if it has run on since */
-		if (snap_proc_image(vm, ids.v[i].addr, &after) || after.id != p.id || !after.still ||
-		    after.reds != p.reds || after.heap != p.heap || after.htop != p.htop ||
-		    after.off_heap_first != p.off_heap_first || after.dictionary != p.dictionary)
+		/*
+		 * What it had when it was copied says nothing if it ran: on since then, or just
+		 * before, so that the copy has some of its words from then.
+		 */
+		if (snap_proc_image(vm, ids.v[i].addr, &after) || memcmp(&after, &p, sizeof(p)))
 			t = before;
 	}
 	snap_proc_ids_free(&ids);
