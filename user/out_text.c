@@ -6,10 +6,13 @@
  * A compact report fits a screen.  A section is its totals, its rows, and one line of histogram, a
  * cell for each power of two, its height the share of the fullest:
  *
- *   bin: 15 processes hold 182.1 MiB; 16571 created (88.3 MiB), 40124 freed (121.9 MiB) seen
- *   PID       NAME     REFS       HELD  ...
- *   <0.86.0>  router  18751  179.5 MiB  ...
+ *   bin: 15 hold 182.1 MiB; 16571 created (88.3 MiB): 16000 died, 571 alive (3.0 MiB); 94 older freed
+ *   PID       NAME     REFS     HELD  ...
+ *   <0.86.0>  router  18751  180 MiB  ...
  *   ... 35 more rows   created: 64 B ▁▁▄█▅▁▁▁▁▁···▁ 1 MiB, 46 % in 512..1023 B
+ *
+ * Where columns do not fit, those go first that have nothing but - or 0 in them, then those that
+ * tell least (COL_SOONER); then names are cut.
  *
  * Where the locale's charset is not UTF-8, all that is printed is ASCII: the cells are
  * . : - = + * # and @ (_ for none), and bytes of names beyond ASCII are shown as \xHH.
@@ -87,6 +90,19 @@ static const struct column *estimate_of(const struct table *t, const struct colu
 	return NULL;
 }
 
+/* Three digits are enough in a table: 15.6 MiB, 182 MiB. */
+static void fmt_cell_bytes(double n, char *buf, size_t size)
+{
+	char text[32], *dot;
+
+	fmt_bytes(n, text, sizeof(text));
+	dot = strchr(text, '.');
+	if (dot && dot - text > 2 + (n < 0))
+		snprintf(buf, size, "%.0f%s", strtod(text, NULL), dot + 2);
+	else
+		snprintf(buf, size, "%s", text);
+}
+
 static void cell(const struct table *t, const struct column *c, const void *row, char *buf,
 		 size_t size)
 {
@@ -96,12 +112,12 @@ static void cell(const struct table *t, const struct column *c, const void *row,
 
 	if (est)
 		est->get(row, &v);
-	if (v.kind == VAL_DOUBLE) {
+	if (v.kind) {
 		*buf++ = '~';
-		fmt_count(v.d, buf, size - 1);
-		return;
+		size--;
+	} else {
+		c->get(row, &v);
 	}
-	c->get(row, &v);
 	switch (v.kind) {
 	case VAL_TEXT:
 		fit_charset(v.text, buf, size);
@@ -117,17 +133,15 @@ static void cell(const struct table *t, const struct column *c, const void *row,
 		break;
 	case VAL_DOUBLE:
 		n = v.d;
-		if (!strcmp(c->key, "usage")) {
-			snprintf(buf, size, "%.0f %%", 100 * n);
-			return;
-		}
 		break;
 	default:
 		snprintf(buf, size, "-");
 		return;
 	}
-	if (c->unit == UNIT_BYTES)
-		fmt_bytes(n, buf, size);
+	if (c->unit == UNIT_SHARE)
+		snprintf(buf, size, "%.0f %%", 100 * n);
+	else if (c->unit == UNIT_BYTES)
+		fmt_cell_bytes(n, buf, size);
 	else if (c->unit == UNIT_NS)
 		fmt_ns(n, buf, size);
 	else
@@ -209,56 +223,126 @@ static size_t line_width(const size_t *w, const bool *show, size_t n)
 	return sum ? sum - 2 : 0;
 }
 
-static void print_rows(const struct table *t)
-{
-	size_t width = term_width(), w[64] = { 0 }, total, i, k, cut, last = 0;
-	bool show[64] = { false }, empty;
-	char buf[CELL];
+#define MAX_COLS 64
 
-	for (i = 0; i < t->ncols && i < ARRAY_SIZE(w); i++) {
-		show[i] = t->cols[i].flags & COL_TEXT;
-		w[i] = strlen(t->cols[i].title);
-		empty = true;
-		for (k = 0; show[i] && k < t->nrows; k++) {
+struct widths {
+	size_t w[MAX_COLS], n;
+	bool show[MAX_COLS];
+	bool idle[MAX_COLS]; /* nothing but - or 0 in it */
+};
+
+static bool says_nothing(const char *cell_text)
+{
+	cell_text += *cell_text == '~';
+	return !strcmp(cell_text, "-") || (cell_text[0] == '0' && strchr(" ", cell_text[1]));
+}
+
+static void measure(const struct table *t, struct widths *c)
+{
+	char buf[CELL];
+	bool empty;
+	size_t i, k;
+
+	memset(c, 0, sizeof(*c));
+	c->n = t->ncols < MAX_COLS ? t->ncols : MAX_COLS;
+	for (i = 0; i < c->n; i++) {
+		c->show[i] = t->cols[i].flags & COL_TEXT;
+		c->w[i] = strlen(t->cols[i].title);
+		empty = c->idle[i] = true;
+		for (k = 0; c->show[i] && k < t->nrows; k++) {
 			cell(t, &t->cols[i], t->rows[k], buf, sizeof(buf));
 			empty = empty && !strcmp(buf, "-");
-			if (text_width(buf) > w[i])
-				w[i] = text_width(buf);
+			c->idle[i] = c->idle[i] && says_nothing(buf);
+			if (text_width(buf) > c->w[i])
+				c->w[i] = text_width(buf);
 		}
 		/* rows summed over all processes have no pid */
 		if (empty && t->cols[i].flags & COL_LOW_BAD)
-			show[i] = false;
+			c->show[i] = false;
 	}
-	/* leave columns out from the right until names need little cutting; then cut */
-	for (i = t->ncols; i-- > 0;) {
-		for (k = cut = 0; k < t->ncols; k++)
-			if (show[k] && t->cols[k].flags & COL_SHRINK && w[k] > KEEP_SHRUNK)
-				cut += w[k] - KEEP_SHRUNK;
-		if (line_width(w, show, t->ncols) > width + cut && t->cols[i].flags & COL_DROP)
-			show[i] = false;
-	}
-	for (i = 0; i < t->ncols; i++) {
-		total = line_width(w, show, t->ncols);
-		if (total <= width || !show[i] || !(t->cols[i].flags & COL_SHRINK))
+}
+
+/* Does it fit when names are cut a little? */
+static bool nearly_fits(const struct table *t, const struct widths *c, size_t width)
+{
+	size_t i, cut = 0;
+
+	for (i = 0; i < c->n; i++)
+		if (c->show[i] && t->cols[i].flags & COL_SHRINK && c->w[i] > KEEP_SHRUNK)
+			cut += c->w[i] - KEEP_SHRUNK;
+	return line_width(c->w, c->show, c->n) <= width + cut;
+}
+
+/* Of what is left, the column that tells least; c->n: none may go. */
+static size_t least_telling(const struct table *t, const struct widths *c)
+{
+	size_t i, best = c->n;
+	int rank, least = -1;
+
+	for (i = 0; i < c->n; i++) {
+		if (!c->show[i] || !(t->cols[i].flags & COL_DROP))
 			continue;
-		cut = total - width;
-		w[i] = w[i] > MIN_SHRUNK + cut ? w[i] - cut : w[i] < MIN_SHRUNK ? w[i] : MIN_SHRUNK;
+		rank = COL_ORDER(t->cols[i].flags) + (c->idle[i] ? 16 : 0);
+		if (rank >= least) {
+			least = rank;
+			best = i;
+		}
 	}
-	for (i = 0; i < t->ncols; i++)
-		if (show[i])
+	return best;
+}
+
+/*
+ * Leaves columns out until names need little cutting, and takes those back that find room after
+ * all, wide ones having gone; then cuts names, the widest first.
+ */
+static void fit(const struct table *t, struct widths *c, size_t width)
+{
+	size_t gone[MAX_COLS], n = 0, i, widest;
+
+	while (!nearly_fits(t, c, width) && (i = least_telling(t, c)) < c->n) {
+		c->show[i] = false;
+		gone[n++] = i;
+	}
+	while (n-- > 0) {
+		c->show[gone[n]] = true;
+		if (!nearly_fits(t, c, width))
+			c->show[gone[n]] = false;
+	}
+	while (line_width(c->w, c->show, c->n) > width) {
+		widest = c->n;
+		for (i = 0; i < c->n; i++)
+			if (c->show[i] && t->cols[i].flags & COL_SHRINK && c->w[i] > MIN_SHRUNK &&
+			    (widest == c->n || c->w[i] > c->w[widest]))
+				widest = i;
+		if (widest == c->n)
+			return;
+		c->w[widest]--;
+	}
+}
+
+static void print_rows(const struct table *t)
+{
+	size_t width = term_width(), i, k, last = 0;
+	struct widths c;
+	char buf[CELL];
+
+	measure(t, &c);
+	fit(t, &c, width);
+	for (i = 0; i < c.n; i++)
+		if (c.show[i])
 			last = i;
 	for (k = 0; k <= t->nrows; k++) {
-		for (i = 0; i < t->ncols; i++) {
-			if (!show[i])
+		for (i = 0; i < c.n; i++) {
+			if (!c.show[i])
 				continue;
 			if (k)
 				cell(t, &t->cols[i], t->rows[k - 1], buf, sizeof(buf));
 			else
 				snprintf(buf, sizeof(buf), "%s", t->cols[i].title);
 			if (i == last && t->cols[i].flags & COL_WRAP)
-				put_wrapped(buf, line_width(w, show, t->ncols) - w[i], width);
+				put_wrapped(buf, line_width(c.w, c.show, c.n) - c.w[i], width);
 			else
-				put(buf, w[i], is_number(&t->cols[i]), i == last);
+				put(buf, c.w[i], is_number(&t->cols[i]), i == last);
 			if (i != last)
 				fputs("  ", stdout);
 		}
@@ -279,7 +363,7 @@ static bool hist_shape(const struct hist *h, struct shape *s)
 	int i;
 
 	*s = (struct shape){ .first = -1 };
-	for (i = 0; i < EB_HIST_SLOTS; i++) {
+	for (i = 0; i < HIST_SLOTS; i++) {
 		if (!h->slot[i])
 			continue;
 		if (s->first < 0)
@@ -294,6 +378,11 @@ static bool hist_shape(const struct hist *h, struct shape *s)
 	return s->first >= 0;
 }
 
+static int top_slot(const struct table_hist *th)
+{
+	return (th->slots ? th->slots : EB_HIST_SLOTS) - 1;
+}
+
 /* As the BCC tools print them, wide bounds in wider columns. */
 static void print_hist(const struct table_hist *th)
 {
@@ -304,11 +393,11 @@ static void print_hist(const struct table_hist *th)
 
 	if (!hist_shape(h, &s))
 		return;
-	w = hist_hi(s.last) < 10000000000 ? 10 : 13;
+	w = hist_hi(s.last) < 10000000000 ? 10 : hist_hi(s.last) < 10000000000000 ? 13 : 16;
 	printf("\n     %-*s : count    %s\n", 2 * w - 1, hist_units[th->unit], th->of);
 	for (i = s.first; i <= s.last; i++) {
 		/* the top slot has all that is larger */
-		snprintf(hi, sizeof(hi), i < EB_HIST_SLOTS - 1 ? "%llu" : "...",
+		snprintf(hi, sizeof(hi), i < top_slot(th) ? "%llu" : "...",
 			 (unsigned long long)hist_hi(i));
 		printf("%*llu -> %-*s : %-8s |", w, (unsigned long long)hist_lo(i), w, hi,
 		       fmt_count(h->slot[i], count, sizeof(count)));
@@ -371,24 +460,24 @@ static void fmt_cells(const struct hist *h, const struct shape *s, char *buf, si
 /* One line: where it begins, its cells, where it ends, and where most of it is. */
 static bool fmt_hist(const struct table_hist *th, char *buf, size_t size)
 {
-	char lo[32], hi[32], from[32], to[32], cells[4 * EB_HIST_SLOTS];
+	char lo[32], hi[32], from[32], to[32], cells[4 * HIST_SLOTS];
 	const char *lo_unit, *hi_unit, *from_unit, *to_unit;
+	int n, top = top_slot(th);
 	struct shape s;
-	int n;
 
 	if (!hist_shape(&th->hist, &s))
 		return false;
 	fmt_cells(&th->hist, &s, cells, sizeof(cells));
 	/* nothing bounds the top slot but what it begins with */
 	lo_unit = fmt_bound(hist_lo(s.first), th->unit, lo, sizeof(lo));
-	hi_unit = fmt_bound(s.last < EB_HIST_SLOTS - 1 ? hist_end(s.last) : hist_lo(s.last),
+	hi_unit = fmt_bound(s.last < top ? hist_end(s.last) : hist_lo(s.last),
 			    th->unit, hi, sizeof(hi));
 	from_unit = fmt_bound(hist_lo(s.peak), th->unit, from, sizeof(from));
 	to_unit = fmt_bound(hist_end(s.peak), th->unit, to, sizeof(to));
 	n = snprintf(buf, size, "%s: %s%s %s %s%s%s, %.0f %% in ", th->label, lo, lo_unit, cells,
-		     hi, hi_unit, s.last < EB_HIST_SLOTS - 1 ? "" : "+",
+		     hi, hi_unit, s.last < top ? "" : "+",
 		     100 * (th->hist.slot[s.peak] / s.sum));
-	if (s.peak == EB_HIST_SLOTS - 1)
+	if (s.peak == top)
 		snprintf(buf + n, size - n, "%s%s+", from, from_unit);
 	else
 		snprintf(buf + n, size - n, "%s%s..%s%s", from,
@@ -410,33 +499,90 @@ static void fmt_uptime(double s, char *buf, size_t size)
 		snprintf(buf, size, "up %lu d %lu h", m / 1440, m / 60 % 24);
 }
 
+static void fmt_share(double share, char *buf, size_t size)
+{
+	snprintf(buf, size, "%.*f %%", share < 0.1 ? 1 : 0, 100 * share);
+}
+
 static void print_head(const struct report *r)
 {
 	const struct vm *vm = r->vm;
 	const struct run_info *run = &r->run;
-	char line[1200], up[40], rss[32];
-	size_t i, n;
+	char line[1200], up[40], rss[32], erts[64], schedulers[32], share[16], next[16];
+	size_t i, k, n;
 
 	fmt_uptime(target_uptime_s(&vm->target), up, sizeof(up));
-	snprintf(line, sizeof(line), "%s  pid %d  OTP %d (erts %s, %s)  %u schedulers  %s  rss %s%s%s%s",
-		 vm->node[0] ? vm->node : "?", vm->target.pid, vm->otp, vm->erts,
-		 vm->jit ? "jit" : "emu", vm->nnormal, up,
-		 fmt_bytes(target_rss(&vm->target), rss, sizeof(rss)),
-		 vm->target.container[0] ? "  in " : "", vm->target.container,
-		 vm->unverified ? "  (layout unverified)" : "");
+	fmt_bytes(target_rss(&vm->target), rss, sizeof(rss));
+	snprintf(erts, sizeof(erts), "erts %s, ", vm->erts);
+	snprintf(schedulers, sizeof(schedulers), "  %u schedulers", vm->nnormal);
+	/* where a line does not hold it, the least of it goes */
+	for (i = 0; i < 3; i++) {
+		snprintf(line, sizeof(line), "%s  pid %d  OTP %d (%s%s)%s  %s  rss %s%s%s%s",
+			 vm->node[0] ? vm->node : "?", vm->target.pid, vm->otp, i ? "" : erts,
+			 vm->jit ? "jit" : "emu", i == 2 ? "" : schedulers, up, rss,
+			 vm->target.container[0] ? "  in " : "", vm->target.container,
+			 vm->unverified ? "  (layout unverified)" : "");
+		if (text_width(line) <= term_width())
+			break;
+	}
 	print_wrapped("", line);
 	if (!run->have_coverage)
 		return;
 	n = snprintf(line, sizeof(line), "%.*f s:", run->duration_ns < 100e9 ? 1 : 0,
 		     run->duration_ns / 1e9);
-	for (i = 0; i < EB_NGROUPS; i++)
-		if (run->coverage[i] >= 0)
-			n += snprintf(line + n, sizeof(line) - n, " %s %.*f %%,",
-				      guard_group_name(i), run->coverage[i] < 0.1 ? 1 : 0,
-				      100 * run->coverage[i]);
+	for (i = 0; i < EB_NGROUPS; i++) {
+		if (run->coverage[i] < 0)
+			continue;
+		fmt_share(run->coverage[i], share, sizeof(share));
+		n += snprintf(line + n, sizeof(line) - n, " %s", guard_group_name(i));
+		/* those that have the same in common share it */
+		for (k = i + 1; k < EB_NGROUPS && run->coverage[k] < 0; k++)
+			;
+		if (k < EB_NGROUPS)
+			fmt_share(run->coverage[k], next, sizeof(next));
+		n += snprintf(line + n, sizeof(line) - n, "%s%s,",
+			      k < EB_NGROUPS && !strcmp(share, next) ? "" : " ",
+			      k < EB_NGROUPS && !strcmp(share, next) ? "" : share);
+	}
 	/* in place of the last comma, or of the colon */
 	snprintf(line + n - 1, sizeof(line) - n + 1, " of the time");
 	print_wrapped("watched for ", line);
+}
+
+/* What has no row of its own, and what that means to those that have. */
+static void print_other(const struct report *r)
+{
+	uint64_t processes = 0, events = 0;
+	char line[256], bound[32];
+	const struct table *t;
+	size_t i, n, tables = 0;
+
+	for (i = 0; i < r->ntables; i++) {
+		t = &r->tables[i];
+		tables += t->other_processes || t->other_events;
+		if (t->other_processes > processes)
+			processes = t->other_processes;
+		if (t->other_events > events)
+			events = t->other_events;
+	}
+	if (!tables)
+		return;
+	n = snprintf(line, sizeof(line), "%llu %s; any single one differs by at most",
+		     (unsigned long long)(processes ? processes : events),
+		     processes ? "processes" : "events of processes");
+	for (i = 0; i < r->ntables; i++) {
+		t = &r->tables[i];
+		if (!t->other_processes && !t->other_events)
+			continue;
+		if (t->other_unit == UNIT_NS)
+			fmt_ns(t->other_bound, bound, sizeof(bound));
+		else
+			fmt_bytes(t->other_bound, bound, sizeof(bound));
+		n += snprintf(line + n, sizeof(line) - n, " %s%s%s,", tables > 1 ? t->name : "",
+			      tables > 1 ? " " : "", bound);
+	}
+	line[n - 1] = '\0';
+	print_wrapped("other: ", line);
 }
 
 static void print_foot(const struct report *r)
@@ -457,6 +603,7 @@ static void print_foot(const struct report *r)
 			 (unsigned long long)run->probe_hits,
 			 fmt_ns(run->probe_ns_per_hit, b, sizeof(b)), run->overhead_percent);
 	putchar('\n');
+	print_other(r);
 	print_wrapped("cost: ", line);
 	printf("lost %llu, faults %llu, skipped %llu%s\n", (unsigned long long)run->lost,
 	       (unsigned long long)run->faults, (unsigned long long)run->skipped,

@@ -40,6 +40,12 @@
 	GET_TEXT(prefix##_initial, ROW, r->who ? r->who->initial_call : NULL)                      \
 	GET_IF(prefix##_exited, ROW, r->who && r->who->pid, VAL_BOOL, b, r->who->exited)
 
+/* In a column of its own, without the pid beside it. */
+static const char *name_of(const struct who *w)
+{
+	return w->name ? w->name : w->pid;
+}
+
 /* --- alloc -------------------------------------------------------------------------------------- */
 
 GET_WHO(alloc, struct alloc_row)
@@ -64,20 +70,21 @@ GET_HIST(alloc_hist, struct alloc_row, sizes)
 
 static const struct column alloc_columns[] = {
 	WHO_COLUMNS(alloc),
-	{ "allocator", "ALLOCATOR", UNIT_NONE, COL_TEXT | COL_DROP | COL_LOW_BAD,
+	{ "allocator", "ALLOCATOR", UNIT_NONE, COL_TEXT | COL_SOONER(3) | COL_LOW_BAD,
 	  "allocator, as the VM names it", alloc_allocator },
-	{ "type", "TYPE", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "allocation type, as the VM names it",
-	  alloc_type },
+	{ "type", "TYPE", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_LOW_BAD,
+	  "allocation type, as the VM names it", alloc_type },
 	{ "allocs", "ALLOCS", UNIT_NONE, COL_TEXT, "allocations", alloc_allocs },
 	{ "alloc_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "bytes asked for", alloc_alloc_bytes },
-	{ "frees", "FREES", UNIT_NONE, COL_TEXT, "frees", alloc_frees },
-	{ "free_bytes", "FREED", UNIT_BYTES, COL_TEXT | COL_DROP,
+	{ "frees", "FREES", UNIT_NONE, COL_TEXT | COL_SOONER(2), "frees", alloc_frees },
+	{ "free_bytes", "FREED", UNIT_BYTES, COL_TEXT | COL_SOONER(4),
 	  "bytes of the blocks freed, as the allocator counts them (header and padding included)",
 	  alloc_free_bytes },
-	{ "reallocs", "REALLOCS", UNIT_NONE, COL_TEXT | COL_DROP, "reallocations", alloc_reallocs },
+	{ "reallocs", "REALLOCS", UNIT_NONE, COL_TEXT | COL_SOONER(5), "reallocations", alloc_reallocs },
 	{ "live", "LIVE", UNIT_NONE, 0, "of these allocations, how many are alive at the end",
 	  alloc_live },
-	{ "live_bytes", "LIVE", UNIT_BYTES, COL_TEXT, "bytes asked for by those", alloc_live_bytes },
+	{ "live_bytes", "LIVE", UNIT_BYTES, COL_TEXT | COL_SOONER(1),
+	  "bytes asked for by those", alloc_live_bytes },
 	{ "live_est", "LIVE~", UNIT_NONE, COL_EST, "alive, from a sample of the allocations",
 	  alloc_live_est },
 	{ "live_bytes_est", "LIVE~", UNIT_BYTES, COL_EST, "their bytes, from a sample",
@@ -116,8 +123,8 @@ GET_IF(bin_alive_bytes_est, struct bin_row, r->alive_known && r->births_sampled,
 GET_HIST(bin_lives, struct bin_row, lives)
 GET_IF(bin_ages, struct bin_row, r->alive_known, VAL_HIST, hist, &r->ages)
 GET_IF(bin_held_by, struct bin_row, r->alive_known, VAL_HOLDERS, holders, r)
-GET_IF(bin_held_by_text, struct bin_row, r->nheld_by, VAL_TEXT, text,
-       r->held_by[0].who ? r->held_by[0].who->name : "no process found")
+GET_TEXT(bin_held_by_text, struct bin_row,
+	 !r->nheld_by ? NULL : r->held_by[0].who ? name_of(r->held_by[0].who) : "no process found")
 GET_EST(bin_created_est, struct bin_row, created_est)
 GET_EST(bin_freed_est, struct bin_row, freed_est)
 GET_HIST(bin_hist, struct bin_row, sizes)
@@ -126,36 +133,37 @@ GET(bin_released_partial, struct bin_row, VAL_BOOL, b, r->who->partial)
 
 static const struct column bin_columns[] = {
 	WHO_COLUMNS(bin),
-	{ "held_refs", "REFS", UNIT_NONE, COL_TEXT,
+	{ "held_refs", "REFS", UNIT_NONE, COL_TEXT | COL_SOONER(6),
 	  "references to refc binaries held at the end, as process_info(P, binary) lists them",
 	  bin_held_refs },
 	{ "held_bytes", "HELD", UNIT_BYTES, COL_TEXT, "bytes of those binaries (own sizes)",
 	  bin_held_bytes },
-	{ "since_gc", "SINCE GC", UNIT_BYTES, COL_TEXT | COL_DROP,
+	{ "since_gc", "SINCE GC", UNIT_BYTES, COL_TEXT | COL_SOONER(1),
 	  "bytes of refc binaries that came to it since its last collection",
 	  bin_since_gc },
-	{ "created", "CREATED", UNIT_NONE, COL_TEXT, "refc binaries created", bin_created },
-	{ "created_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "their bytes", bin_created_bytes },
-	{ "acquired_refs", "ACQUIRED", UNIT_NONE, COL_TEXT,
+	{ "created", "CREATED", UNIT_NONE, COL_TEXT | COL_SOONER(5), "refc binaries created",
+	  bin_created },
+	{ "created_bytes", "CREATED", UNIT_BYTES, COL_TEXT, "their bytes", bin_created_bytes },
+	{ "acquired_refs", "ACQUIRED", UNIT_NONE, COL_TEXT | COL_SOONER(2),
 	  "references that came to it, created by itself or received", bin_acquired },
 	{ "acquired_bytes", "BYTES", UNIT_BYTES, 0, "bytes of the binaries referenced",
 	  bin_acquired_bytes },
-	{ "freed", "FREED", UNIT_NONE, COL_TEXT | COL_DROP,
+	{ "freed", "FREED", UNIT_NONE, COL_TEXT | COL_SOONER(7),
 	  "refc binaries whose last reference it gave up", bin_freed },
-	{ "freed_bytes", "BYTES", UNIT_BYTES, COL_TEXT | COL_DROP, "their bytes", bin_freed_bytes },
-	{ "released_refs", "RELEASED", UNIT_NONE, COL_TEXT | COL_DROP,
+	{ "freed_bytes", "FREED", UNIT_BYTES, COL_TEXT | COL_SOONER(8), "their bytes", bin_freed_bytes },
+	{ "released_refs", "RELEASED", UNIT_NONE, COL_TEXT | COL_SOONER(9),
 	  "references given up by its collections and its exit", bin_released },
 	{ "released_bytes", "BYTES", UNIT_BYTES, 0, "bytes of the binaries referenced",
 	  bin_released_bytes },
 	{ "alive", "ALIVE", UNIT_NONE, 0, "of those it created under watch, how many are alive",
 	  bin_alive },
-	{ "alive_bytes", "ALIVE", UNIT_BYTES, COL_TEXT | COL_DROP, "bytes of those",
+	{ "alive_bytes", "ALIVE", UNIT_BYTES, COL_TEXT | COL_SOONER(3), "bytes of those",
 	  bin_alive_bytes },
 	{ "alive_est", "ALIVE~", UNIT_NONE, COL_EST, "alive, from a sample of the births",
 	  bin_alive_est },
 	{ "alive_bytes_est", "ALIVE~", UNIT_BYTES, COL_EST, "their bytes, from a sample",
 	  bin_alive_bytes_est },
-	{ "held_by_first", "HELD BY", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_DROP | COL_LOW_BAD,
+	{ "held_by_first", "HELD BY", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_SOONER(4) | COL_LOW_BAD,
 	  "who holds most of those that are alive", bin_held_by_text },
 	{ "held_by", "", UNIT_NONE, 0, "who holds those that are alive", bin_held_by },
 	{ "created_est", "CREATED~", UNIT_NONE, COL_EST, "created, scaled by the VM's counters",
@@ -214,7 +222,7 @@ GET_IF(carrier_alive_bytes, struct carrier_row, r->alive_known, VAL_U64, u, r->a
 GET_IF(carrier_alive_usage, struct carrier_row, r->alive_known && r->alive_bytes, VAL_DOUBLE, d,
        (double)r->alive_used / r->alive_bytes)
 GET_HIST(carrier_lives, struct carrier_row, lives)
-GET_TEXT(carrier_by_text, struct carrier_row, r->nby ? r->by[0].who->name : NULL)
+GET_TEXT(carrier_by_text, struct carrier_row, r->nby ? name_of(r->by[0].who) : NULL)
 GET(carrier_by, struct carrier_row, VAL_BY, by, r)
 GET_HIST(carrier_hist, struct carrier_row, sizes)
 
@@ -225,11 +233,11 @@ static const struct column carrier_columns[] = {
 	  "instance: 0 is shared, n belongs to scheduler n", carrier_instance },
 	{ "kind", "KIND", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "mbc: many blocks, sbc: one block",
 	  carrier_kind },
-	{ "source", "SOURCE", UNIT_NONE, COL_TEXT | COL_LOW_BAD | COL_DROP,
+	{ "source", "SOURCE", UNIT_NONE, COL_TEXT | COL_LOW_BAD | COL_SOONER(8),
 	  "where its memory comes from", carrier_source },
-	{ "created", "CREATED", UNIT_NONE, COL_TEXT, "carriers created", carrier_created },
-	{ "created_bytes", "BYTES", UNIT_BYTES, COL_TEXT, "their bytes", carrier_created_bytes },
-	{ "destroyed", "DESTROYED", UNIT_NONE, COL_TEXT | COL_DROP, "carriers destroyed",
+	{ "created", "CREATED", UNIT_NONE, COL_TEXT | COL_SOONER(6), "carriers created", carrier_created },
+	{ "created_bytes", "CREATED", UNIT_BYTES, COL_TEXT, "their bytes", carrier_created_bytes },
+	{ "destroyed", "DESTROYED", UNIT_NONE, COL_TEXT | COL_SOONER(9), "carriers destroyed",
 	  carrier_destroyed },
 	{ "destroyed_bytes", "BYTES", UNIT_BYTES, COL_DROP, "their bytes",
 	  carrier_destroyed_bytes },
@@ -238,25 +246,25 @@ static const struct column carrier_columns[] = {
 	{ "grown_bytes", "BYTES", UNIT_BYTES, 0, "by so many bytes", carrier_grown_bytes },
 	{ "shrunk", "SHRUNK", UNIT_NONE, 0, "single-block carriers shrunk", carrier_shrunk },
 	{ "shrunk_bytes", "BYTES", UNIT_BYTES, 0, "by so many bytes", carrier_shrunk_bytes },
-	{ "abandoned", "TO POOL", UNIT_NONE, COL_TEXT | COL_DROP,
+	{ "abandoned", "TO POOL", UNIT_NONE, COL_TEXT | COL_SOONER(3),
 	  "carriers that it abandoned to the pool, being little used", carrier_abandoned },
 	{ "abandoned_bytes", "BYTES", UNIT_BYTES, 0, "their bytes", carrier_abandoned_bytes },
-	{ "fetched", "FETCHED", UNIT_NONE, COL_TEXT | COL_DROP,
+	{ "fetched", "FETCHED", UNIT_NONE, COL_TEXT | COL_SOONER(5),
 	  "carriers that it fetched from the pool", carrier_fetched },
 	{ "fetched_bytes", "BYTES", UNIT_BYTES, 0, "their bytes", carrier_fetched_bytes },
-	{ "destroyed_usage", "", UNIT_NONE, 0,
+	{ "destroyed_usage", "", UNIT_SHARE, 0,
 	  "share in blocks of carriers when they were destroyed; an mbc goes when it is empty",
 	  carrier_destroyed_usage },
 	{ "alive", "NEW", UNIT_NONE, 0, "carriers created under watch that are alive", carrier_alive },
 	{ "alive_bytes", "BYTES", UNIT_BYTES, 0, "their bytes", carrier_alive_bytes },
-	{ "alive_usage", "NEW USED", UNIT_NONE, COL_TEXT | COL_DROP,
+	{ "alive_usage", "NEW USED", UNIT_SHARE, COL_TEXT | COL_SOONER(4),
 	  "share in blocks of carriers created under watch that are alive", carrier_alive_usage },
 	{ "carriers", "CARRIERS", UNIT_NONE, 0,
 	  "carriers of this instance and kind at the end, pool included", carrier_carriers },
-	{ "carriers_size", "SIZE NOW", UNIT_BYTES, COL_TEXT, "their bytes", carrier_size },
+	{ "carriers_size", "SIZE NOW", UNIT_BYTES, COL_TEXT | COL_SOONER(7), "their bytes", carrier_size },
 	{ "unused_bytes", "UNUSED", UNIT_BYTES, COL_TEXT, "of them in no block", carrier_unused },
-	{ "usage", "USAGE", UNIT_NONE, COL_TEXT, "share of them in blocks", carrier_usage },
-	{ "made_by", "MADE BY", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_DROP,
+	{ "usage", "USAGE", UNIT_SHARE, COL_TEXT, "share of them in blocks", carrier_usage },
+	{ "made_by", "MADE BY", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_SOONER(2) | COL_LOW_BAD,
 	  "whose allocations made most of the bytes necessary", carrier_by_text },
 	{ "by_process", "", UNIT_NONE, 0, "whose allocations made them necessary", carrier_by },
 	{ "size_histogram", "", UNIT_BYTES, 0, "carriers created, by size", carrier_hist },
@@ -287,14 +295,14 @@ static const struct column gc_columns[] = {
 	{ "major", "MAJOR", UNIT_NONE, COL_TEXT, "major collections, hibernation included",
 	  gc_major },
 	{ "pause_total_ns", "PAUSE", UNIT_NS, COL_TEXT, "time in collections", gc_pause },
-	{ "pause_max_ns", "LONGEST", UNIT_NS, COL_TEXT, "longest collection", gc_max },
-	{ "reclaimed_words", "RECLAIMED", UNIT_WORDS, COL_TEXT, "heap words reclaimed",
+	{ "pause_max_ns", "LONGEST", UNIT_NS, COL_TEXT | COL_SOONER(1), "longest collection", gc_max },
+	{ "reclaimed_words", "RECLAIMED", UNIT_WORDS, COL_TEXT | COL_SOONER(2), "heap words reclaimed",
 	  gc_reclaimed },
 	{ "allocated_words", "ALLOCATED", UNIT_WORDS, COL_TEXT,
 	  "heap words allocated; most of that never reaches an allocator", gc_allocated },
-	{ "binary_released_bytes", "BIN RELEASED", UNIT_BYTES, COL_TEXT | COL_DROP,
+	{ "binary_released_bytes", "BIN RELEASED", UNIT_BYTES, COL_TEXT | COL_SOONER(4),
 	  "bytes of refc binaries that lost a reference", gc_released },
-	{ "heap_words", "HEAP NOW", UNIT_WORDS, COL_TEXT | COL_DROP,
+	{ "heap_words", "HEAP NOW", UNIT_WORDS, COL_TEXT | COL_SOONER(3),
 	  "words of its heaps after the last collection", gc_heap },
 	{ "minor_est", "MINOR~", UNIT_NONE, COL_EST, "minor, scaled by the VM's counters",
 	  gc_minor_est },
@@ -402,7 +410,8 @@ static void sort_rows(struct table *t, const char *rows, size_t row_size, size_t
 		      const struct column *by, const struct column *then)
 {
 	struct sort_item *items = xcalloc(n, sizeof(*items));
-	const struct column *pass[2] = { then, by };
+	const struct column *pass[2] = { then, by }, *est;
+	char key[64];
 	size_t i, k;
 
 	for (i = 0; i < n; i++)
@@ -412,9 +421,13 @@ static void sort_rows(struct table *t, const char *rows, size_t row_size, size_t
 		if (!pass[k])
 			continue;
 		sort_column = pass[k];
+		snprintf(key, sizeof(key), "%s_est", sort_column->key);
+		est = find_column(t->cols, t->ncols, key);
 		for (i = 0; i < n; i++) {
 			items[i].order = i;
 			sort_column->get(items[i].row, &items[i].v);
+			if (items[i].v.kind == VAL_NONE && est)
+				est->get(items[i].row, &items[i].v);
 		}
 		qsort(items, n, sizeof(*items), by_value);
 	}
@@ -431,9 +444,16 @@ static void total_u(struct table *t, const char *key, uint64_t u)
 		t->totals[t->ntotals++] = (struct total){ key, { .kind = VAL_U64, .u = u } };
 }
 
+static void total_if(struct table *t, const char *key, bool known, uint64_t u)
+{
+	total_u(t, key, u);
+	if (!known && t->ntotals)
+		t->totals[t->ntotals - 1].value.kind = VAL_NONE;
+}
+
 /* The first one is what a compact report shows. */
-static struct hist *add_hist(struct table *t, const char *key, enum unit unit, const char *label,
-			     const char *of)
+static struct hist *add_hist(struct table *t, const char *key, enum unit unit, int slots,
+			     const char *label, const char *of)
 {
 	struct table_hist *h = &t->hists[t->nhists];
 
@@ -442,6 +462,7 @@ static struct hist *add_hist(struct table *t, const char *key, enum unit unit, c
 	*h = (struct table_hist){
 		.key = key, .unit = unit, .label = label, .of = of, .main = !t->nhists++,
 	};
+	h->slots = slots;
 	return &h->hist;
 }
 
@@ -450,6 +471,10 @@ static void total_other(struct table *t, const struct model *m, enum fold_metric
 {
 	if (!m->other.processes && !m->other.overflows)
 		return;
+	t->other_processes = m->other.processes;
+	t->other_events = m->other.overflows;
+	t->other_bound = m->other.bound[metric];
+	t->other_unit = metric == FOLD_GC ? UNIT_NS : UNIT_BYTES;
 	total_u(t, "other_processes", m->other.processes);
 	total_u(t, "error_bound", m->other.bound[metric]);
 }
@@ -459,10 +484,10 @@ static void sum_alloc(const struct model *m, struct table *t)
 	uint64_t allocs = 0, bytes = 0, frees = 0, freed = 0, reallocs = 0, live = 0;
 	bool live_known = true, est = false;
 	const struct alloc_row *r;
-	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "sizes",
+	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, EB_HIST_SLOTS, "sizes",
 				  "allocations by bytes asked for");
 	char a[32], b[32], c[32], d[32], e[32];
-	size_t i;
+	size_t i, n;
 
 	for (i = 0; i < m->alloc.n; i++) {
 		r = &m->alloc.v[i];
@@ -485,11 +510,16 @@ static void sum_alloc(const struct model *m, struct table *t)
 		total_u(t, est ? "live_bytes_est" : "live_bytes", live);
 	t->totals[t->ntotals++] = (struct total){ "by_allocator", { .kind = VAL_CALLS, .calls = m } };
 	total_other(t, m, FOLD_ALLOC);
-	snprintf(t->verdict, sizeof(t->verdict),
-		 "%s allocs (%s), %s frees (%s), %s reallocs seen",
-		 fmt_count(allocs, a, sizeof(a)), fmt_bytes(bytes, b, sizeof(b)),
-		 fmt_count(frees, c, sizeof(c)), fmt_bytes(freed, d, sizeof(d)),
-		 fmt_count(reallocs, e, sizeof(e)));
+	n = snprintf(t->verdict, sizeof(t->verdict), "%s allocs (%s), %s frees",
+		     fmt_count(allocs, a, sizeof(a)), fmt_bytes(bytes, b, sizeof(b)),
+		     fmt_count(frees, c, sizeof(c)));
+	if (live_known)
+		snprintf(t->verdict + n, sizeof(t->verdict) - n, ", %s reallocs; %s%s live",
+			 fmt_count(reallocs, e, sizeof(e)), est ? "~" : "",
+			 fmt_bytes(live, d, sizeof(d)));
+	else
+		snprintf(t->verdict + n, sizeof(t->verdict) - n, " (%s), %s reallocs seen",
+			 fmt_bytes(freed, d, sizeof(d)), fmt_count(reallocs, e, sizeof(e)));
 	t->headline = "who allocates, and what";
 }
 
@@ -500,14 +530,15 @@ static void sum_bin(const struct model *m, struct table *t)
 	uint64_t acquired = 0, acquired_bytes = 0, alive = 0, alive_bytes = 0;
 	bool alive_known = m->bin.n > 0, est = m->sampled[EB_BIRTH_BINARY];
 	const struct bin_row *r;
-	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "created",
+	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, EB_HIST_SLOTS, "created",
 				  "binaries created by size");
-	struct hist *lives = add_hist(t, "lifetime_histogram", UNIT_NS, "lived",
+	struct hist *lives = add_hist(t, "lifetime_histogram", UNIT_NS, EB_LIFE_SLOTS, "lived",
 				      "binaries born and dead under watch, by lifetime");
-	struct hist *ages = add_hist(t, "age_histogram", UNIT_NS, "aged",
+	struct hist *ages = add_hist(t, "age_histogram", UNIT_NS, EB_LIFE_SLOTS, "aged",
 				     "binaries born under watch and alive, by age");
 	char a[32], b[32], c[32], d[32], e[32];
-	size_t i;
+	bool acquired_known = !m->bin.n;
+	size_t i, n;
 
 	for (i = 0; i < m->bin.n; i++) {
 		r = &m->bin.v[i];
@@ -524,6 +555,7 @@ static void sum_bin(const struct model *m, struct table *t)
 		if (r->acquired_known && r->who->pid) {
 			acquired += r->acquired;
 			acquired_bytes += r->acquired_bytes;
+			acquired_known = true;
 		}
 		alive += r->alive;
 		alive_bytes += r->alive_bytes;
@@ -540,8 +572,8 @@ static void sum_bin(const struct model *m, struct table *t)
 	total_u(t, "freed_bytes", freed_bytes);
 	total_u(t, "released_refs", released);
 	total_u(t, "released_bytes", released_bytes);
-	total_u(t, "acquired_refs", acquired);
-	total_u(t, "acquired_bytes", acquired_bytes);
+	total_if(t, "acquired_refs", acquired_known, acquired);
+	total_if(t, "acquired_bytes", acquired_known, acquired_bytes);
 	total_u(t, est ? "died_est" : "died", died);
 	if (m->born_before_known)
 		total_u(t, est ? "born_before_est" : "born_before", m->born_before);
@@ -550,11 +582,18 @@ static void sum_bin(const struct model *m, struct table *t)
 		total_u(t, est ? "alive_bytes_est" : "alive_bytes", alive_bytes);
 	}
 	total_other(t, m, FOLD_BIN);
-	snprintf(t->verdict, sizeof(t->verdict),
-		 "%llu processes hold %s; %s created (%s), %s freed (%s) seen",
-		 (unsigned long long)holders, fmt_bytes(held, a, sizeof(a)),
-		 fmt_count(created, b, sizeof(b)), fmt_bytes(bytes, c, sizeof(c)),
-		 fmt_count(freed, d, sizeof(d)), fmt_bytes(freed_bytes, e, sizeof(e)));
+	n = snprintf(t->verdict, sizeof(t->verdict), "%llu hold %s; %s created (%s)",
+		     (unsigned long long)holders, fmt_bytes(held, a, sizeof(a)),
+		     fmt_count(created, b, sizeof(b)), fmt_bytes(bytes, c, sizeof(c)));
+	if (alive_known && m->born_before_known)
+		snprintf(t->verdict + n, sizeof(t->verdict) - n,
+			 ": %s%s died, %s%s alive (%s); %s%s older freed", est ? "~" : "",
+			 fmt_count(died, a, sizeof(a)), est ? "~" : "",
+			 fmt_count(alive, b, sizeof(b)), fmt_bytes(alive_bytes, c, sizeof(c)),
+			 est ? "~" : "", fmt_count(m->born_before, d, sizeof(d)));
+	else
+		snprintf(t->verdict + n, sizeof(t->verdict) - n, ", %s freed (%s) seen",
+			 fmt_count(freed, d, sizeof(d)), fmt_bytes(freed_bytes, e, sizeof(e)));
 	t->headline = "who holds refc binaries, and who makes and frees them";
 }
 
@@ -563,11 +602,11 @@ static void sum_carrier(const struct model *m, struct table *t)
 	uint64_t created = 0, bytes = 0, destroyed = 0, gone = 0, grown = 0, unused = 0, size = 0;
 	uint64_t abandoned = 0, fetched = 0;
 	const struct carrier_row *r;
-	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, "created",
+	struct hist *h = add_hist(t, "size_histogram", UNIT_BYTES, EB_HIST_SLOTS, "created",
 				  "carriers created by size");
-	struct hist *lives = add_hist(t, "lifetime_histogram", UNIT_NS, "lived",
+	struct hist *lives = add_hist(t, "lifetime_histogram", UNIT_NS, EB_LIFE_SLOTS, "lived",
 				      "carriers born and gone under watch, by lifetime");
-	char a[32], b[32], c[32], d[32], e[32], f[32];
+	char a[32], b[32], c[32], d[32], e[32];
 	size_t i;
 
 	for (i = 0; i < m->carrier.n; i++) {
@@ -596,10 +635,9 @@ static void sum_carrier(const struct model *m, struct table *t)
 	total_u(t, "carriers_size", size);
 	total_u(t, "unused_bytes", unused);
 	snprintf(t->verdict, sizeof(t->verdict),
-		 "these hold %s, %s unused; %s created (%s), %s destroyed (%s)",
-		 fmt_bytes(size, a, sizeof(a)), fmt_bytes(unused, b, sizeof(b)),
-		 fmt_count(created, c, sizeof(c)), fmt_bytes(bytes, d, sizeof(d)),
-		 fmt_count(destroyed, e, sizeof(e)), fmt_bytes(gone, f, sizeof(f)));
+		 "%s of %s unused; %s created (%s), %s destroyed", fmt_bytes(unused, a, sizeof(a)),
+		 fmt_bytes(size, b, sizeof(b)), fmt_count(created, c, sizeof(c)),
+		 fmt_bytes(bytes, d, sizeof(d)), fmt_count(destroyed, e, sizeof(e)));
 	t->headline = "which allocators take and return carriers, and how empty they are";
 }
 
@@ -607,8 +645,9 @@ static void sum_gc(const struct model *m, struct table *t)
 {
 	uint64_t minor = 0, major = 0, pause = 0, max = 0, released = 0, reclaimed = 0;
 	uint64_t allocated = m->unrowed_words;
+	bool allocated_known = !m->gc.n;
 	const struct gc_row *r;
-	struct hist *h = add_hist(t, "pause_histogram", UNIT_NS, "pauses",
+	struct hist *h = add_hist(t, "pause_histogram", UNIT_NS, EB_HIST_SLOTS, "pauses",
 				  "collections by duration");
 	char a[32], b[32], c[32], d[32], e[32];
 	size_t i;
@@ -623,6 +662,7 @@ static void sum_gc(const struct model *m, struct table *t)
 		reclaimed += r->reclaimed_words;
 		released += r->released_bytes;
 		allocated += r->allocated_words;
+		allocated_known = allocated_known || r->allocated_known;
 		hist_add(h, &r->pauses);
 	}
 	total_u(t, "minor", minor);
@@ -631,31 +671,36 @@ static void sum_gc(const struct model *m, struct table *t)
 	total_u(t, "pause_max_ns", max);
 	t->totals[t->ntotals++] =
 		(struct total){ "reclaimed_words", { .kind = VAL_I64, .i = (int64_t)reclaimed } };
-	total_u(t, "allocated_words", allocated);
+	total_if(t, "allocated_words", allocated_known, allocated);
 	total_u(t, "binary_released_bytes", released);
 	total_other(t, m, FOLD_GC);
 	snprintf(t->verdict, sizeof(t->verdict),
-		 "%s minor, %s major took %s, max %s; reclaimed %s",
+		 "%s minor, %s major took %s, max %s; %s %s",
 		 fmt_count(minor, a, sizeof(a)), fmt_count(major, b, sizeof(b)),
 		 fmt_ns(pause, c, sizeof(c)), fmt_ns(max, d, sizeof(d)),
-		 fmt_bytes(8.0 * (int64_t)reclaimed, e, sizeof(e)));
+		 allocated_known ? "allocated" : "reclaimed",
+		 fmt_bytes(8.0 * (allocated_known ? (double)allocated : (int64_t)reclaimed), e,
+			   sizeof(e)));
 	t->headline = "who collects garbage, and for how long";
 }
 
-/* Keeps the first rows, and behind them the heaviest of those that sum up all others. */
+static bool is_other(const void *row)
+{
+	const struct who *who = *(const struct who *const *)row; /* first in all but carriers' */
+
+	return who && who->key == EB_KEY_OTHER;
+}
+
+/* Keeps the first rows; the last makes room for one that sums up others, where none is there. */
 static void cut_rows(struct table *t, size_t limit, bool have_who)
 {
-	const struct who *who;
-	size_t i;
+	size_t i = 0;
 
-	for (i = limit; have_who && i < t->nrows; i++) {
-		who = *(const struct who *const *)t->rows[i]; /* first in all rows but carriers' */
-		if (who && who->key == EB_KEY_OTHER) {
-			t->rows[limit++] = t->rows[i];
-			break;
-		}
-	}
+	while (have_who && i < t->nrows && !is_other(t->rows[i]))
+		i++;
 	t->nrows = limit;
+	if (have_who && i < t->nrows_all && i >= limit)
+		t->rows[limit > 1 ? limit - 1 : t->nrows++] = t->rows[i];
 }
 
 void report_table(const struct model *m, unsigned int section, const char *sort, size_t limit,

@@ -29,16 +29,20 @@ struct value {
 	};
 };
 
-enum unit { UNIT_NONE, UNIT_BYTES, UNIT_NS, UNIT_WORDS };
+enum unit { UNIT_NONE, UNIT_BYTES, UNIT_NS, UNIT_WORDS, UNIT_SHARE };
 
 enum {
 	COL_TEXT = 1,	 /* shown in text, space permitting */
 	COL_SHRINK = 2,	 /* may be cut to make a line fit */
 	COL_EST = 4,	 /* only where something was not watched all the time */
-	COL_DROP = 8,	 /* first to go where the terminal is narrow */
+	COL_DROP = 8,	 /* goes where the terminal is narrow; COL_SOONER(n): in that order */
 	COL_LOW_BAD = 16, /* sorts ascending: names */
 	COL_WRAP = 32,	  /* the last column: goes on in the next line */
 };
+
+/* Of columns that go, the highest n first: 0 to 15. */
+#define COL_SOONER(n) (COL_DROP | (n) << 8)
+#define COL_ORDER(flags) ((flags) >> 8 & 15)
 
 struct column {
 	const char *key;
@@ -65,6 +69,7 @@ struct table_hist {
 	const char *of;	   /* what it counts, in full */
 	enum unit unit;	   /* of what its bounds are */
 	bool main;	   /* shown in a compact report, too */
+	int slots;	   /* the last of them has no upper bound; 0: EB_HIST_SLOTS */
 };
 
 struct table {
@@ -79,6 +84,9 @@ struct table {
 	char verdict[200]; /* one line of text: the totals, in words */
 	struct table_hist hists[TABLE_HISTS];
 	size_t nhists;
+	/* processes, or events, that got no row of their own; how wrong any one process may be */
+	uint64_t other_processes, other_events, other_bound;
+	enum unit other_unit;
 };
 
 struct run_info {

@@ -241,7 +241,7 @@ static void sorting(void)
 	is_u64(total_of(&t, "held_refs"), 4, "total: references");
 	is_u64(total_of(&t, "created"), 181, "total: created");
 	is_u64(t.hists[0].hist.slot[3], 7, "total: sizes");
-	ok(strstr(t.verdict, "4 processes hold 2.3 KiB; 181 created"), "the verdict says so: %s",
+	ok(strstr(t.verdict, "4 hold 2.3 KiB; 181 created"), "the verdict says so: %s",
 	   t.verdict);
 	report_table_free(&t);
 
