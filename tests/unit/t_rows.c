@@ -174,7 +174,7 @@ static void proc_arithmetic(void)
 static void all_sums(const char *what, void (*add)(void *, const void *),
 		     void (*sub)(void *, const void *), size_t size, size_t hists)
 {
-	char a[1024], b[1024], was[1024];
+	char a[1024] = { 0 }, b[1024] = { 0 }, was[1024];
 	size_t at, wrong = 0, width;
 
 	fill(a, size);
