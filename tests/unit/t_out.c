@@ -639,6 +639,12 @@ GET_FIVE(2)
 GET_FIVE(3)
 GET_FIVE(4)
 
+static void get_est(const void *row, struct value *v)
+{
+	v->kind = ((const struct five *)row)->v[2] == 9 ? VAL_DOUBLE : VAL_NONE;
+	v->d = 0;
+}
+
 static void is_header(const struct five *row, const char *want, const char *what)
 {
 	/* of 16 characters, but one of 6 */
@@ -648,6 +654,7 @@ static void is_header(const struct five *row, const char *want, const char *what
 		{ "c", "C_CCCCCCCCCCCCCC", UNIT_NONE, COL_TEXT | COL_SOONER(1), "", get_2 },
 		{ "d", "D_DDDD", UNIT_NONE, COL_TEXT | COL_SOONER(4), "", get_3 },
 		{ "e", "E_EEEEEEEEEEEEEE", UNIT_BYTES, COL_TEXT | COL_SOONER(1), "", get_4 },
+		{ "c_est", "F_", UNIT_NONE, COL_EST, "", get_est },
 	};
 	struct table t;
 	struct report r = { .tables = &t, .ntables = 1, .compact = true };
@@ -680,9 +687,30 @@ static void columns(void)
 	is_header(&full, "ACDE", "the same, just");
 	is_header(&(struct five){ { 1, 1, 0, 1, 1 } }, "ABDE", "one of zeros goes before all others");
 	is_header(&(struct five){ { 1, 1, 1, 1, 0 } }, "ABCD", "bytes as well");
+	is_header(&(struct five){ { 1, 1, 9, 1, 1 } }, "ABDE", "and estimates of zero");
+	is_header(&(struct five){ { 1, 1, 0, 1, 0 } }, "ABCD", "of equal ones the last");
 	is_header(&(struct five){ { 0, 1, 1, 1, 0 } }, "ABCD", "but none that must stay");
 	setenv("COLUMNS", "100", 1);
 	is_header(&(struct five){ { 0 } }, "ABCDE", "zeros are shown where there is room");
+}
+
+static void is_head(const char *width, const char *want)
+{
+	struct report r = { .vm = &vm };
+	char *out;
+
+	setenv("COLUMNS", width, 1);
+	out = captured(out_text, &r);
+	out[strcspn(out, "\n")] = '\0';
+	is_str(out, want, "%s columns: the head says so much", width);
+	free(out);
+}
+
+static void heads(void)
+{
+	is_head("78", "rabbit@host  pid 0  OTP 27 (erts 15.2.7, jit)  2 schedulers  up 1 min  rss 0 B");
+	is_head("77", "rabbit@host  pid 0  OTP 27 (jit)  2 schedulers  up 1 min  rss 0 B");
+	is_head("64", "rabbit@host  pid 0  OTP 27 (jit)  up 1 min  rss 0 B");
 }
 
 static void is_rows(struct model *m, size_t limit, const char *sort, const char *want,
@@ -845,6 +873,7 @@ static void others(void)
 {
 	struct table t[2] = { { .name = "alloc" }, { .name = "gc", .other_unit = UNIT_NS } };
 
+	setenv("COLUMNS", "100", 1);
 	t[0].other_unit = UNIT_BYTES;
 	is_other(t, 2, NULL, "nothing is said where all have rows");
 	t[0].other_processes = 12;
@@ -1112,6 +1141,7 @@ int main(void)
 	charsets(&m);
 	histograms();
 	columns();
+	heads();
 	cut();
 	verdicts();
 	others();
