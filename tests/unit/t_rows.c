@@ -20,7 +20,7 @@ static void fill(void *at, size_t size)
 	uint32_t word;
 	size_t i;
 
-	for (i = 0; i < size; i += sizeof(word)) {
+	for (i = 0; i + sizeof(word) <= size; i += sizeof(word)) {
 		word = rnd() >> 36;
 		memcpy((char *)at + i, &word, sizeof(word));
 	}
