@@ -6,7 +6,7 @@
  * A compact report fits a screen.  A section is its totals, its rows, and one line of histogram, a
  * cell for each power of two, its height the share of the fullest:
  *
- *   bin: 15 hold 182.1 MiB; 16571 created (88.3 MiB): 16000 died, 571 alive (3.0 MiB); 94 older freed
+ *   bin: 15 hold 182.1 MiB; 16571 created (88.3 MiB): 16000 died, 571 alive (3.0 MiB); 9 older freed
  *   PID       NAME     REFS     HELD  ...
  *   <0.86.0>  router  18751  180 MiB  ...
  *   ... 35 more rows   created: 64 B ▁▁▄█▅▁▁▁▁▁···▁ 1 MiB, 46 % in 512..1023 B

@@ -79,7 +79,8 @@ static void sums(void)
 	is_u64(a.nlive, 3, "a sum for each process and type");
 	is_sum(live(&a, PID(1), HEAP), 2, 1500, "blocks and bytes are summed up");
 	is_sum(live(&a, PID(1), BINARY), 1, extra + 64, "each type by itself, bytes as asked for");
-	is_sum(live(&a, PID(2), HEAP), 14, 80 + (12ULL << 32), "a birth counts as many as it stands for");
+	is_sum(live(&a, PID(2), HEAP), 14, 80 + (12ULL << 32),
+	       "a birth counts as many as it stands for");
 	ok(!live(&a, PID(3), HEAP)->blocks, "what was born before a gap in the watch is not known");
 	ok(!a.bin_at.n, "binaries are not asked for");
 	alive_free(&a);
@@ -159,7 +160,8 @@ static void holders(void)
 	alive_found(&a, PID(8));
 	alive_found(&a, PID(9));
 	alive_rest(&a);
-	is_held(holding(&a, PID(1), PID(1)), 3, 120, "holders: each binary once, as many as it stands for");
+	is_held(holding(&a, PID(1), PID(1)), 3, 120,
+		"holders: each binary once, as many as it stands for");
 	is_held(holding(&a, PID(1), PID(7)), 1, 100, "holders: one binary, two holders");
 	is_held(holding(&a, PID(1), 0), 5, 5000, "holders: nobody was found");
 	is_held(holding(&a, PID(2), 0), 1, 3, "holders: an attempt that failed counts for nobody");
@@ -181,7 +183,8 @@ static void holders(void)
 	alive_rest(&a);
 	/* the first holds its own alone, and 0 and 1 share the first */
 	ok(a.holding_at.n == 599 && holding(&a, PID(299), PID(1299))->bytes == 299 &&
-		   holding(&a, PID(149), PID(1299))->binaries == 1 && !holding(&a, PID(5), 0)->binaries,
+		   holding(&a, PID(149), PID(1299))->binaries == 1 &&
+			   !holding(&a, PID(5), 0)->binaries,
 	   "holders: many");
 	alive_free(&a);
 	fake_clear();

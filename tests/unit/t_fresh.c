@@ -120,7 +120,8 @@ static void check(struct fresh f, const struct eb_proc *raw, const struct held_b
 
 static void cases(void)
 {
-	struct held_bins some = held(7, 70), more = held(12, 130), part = held(7, 70), odd = held(12, 0);
+	struct held_bins some = held(7, 70), more = held(12, 130), part = held(7, 70);
+	struct held_bins odd = held(12, 0);
 	struct eb_proc r = row(LATER, 9, 20), early = row(1, 9, 20), none = row(0, 0, 0), end;
 	struct fresh f;
 
@@ -129,34 +130,44 @@ static void cases(void)
 	end = r;
 	end.flags = EB_PROC_EXITED;
 
-	check(start(&some, true), NULL, &more, 5, 60, "alive at the start, never collected: the difference");
+	check(start(&some, true), NULL, &more, 5, 60,
+	      "alive at the start, never collected: the difference");
 	check(start(&some, true), &none, &more, 5, 60, "with a row for other reasons: the same");
 	check(start(&some, true), NULL, &some, 0, 0, "nothing came");
-	check(start(&more, true), NULL, &some, 0, 0, "less than before: nothing, not a huge number");
-	check(start(&some, true), NULL, NULL, -1, -1, "it would not hold still in the end: unknown");
+	check(start(&more, true), NULL, &some, 0, 0,
+	      "less than before: nothing, not a huge number");
+	check(start(&some, true), NULL, NULL, -1, -1,
+	      "it would not hold still in the end: unknown");
 	check(start(&some, true), NULL, &odd, 5, -1, "running in the end: its heap is unknown");
 	check(start(&some, true), &r, &more, 2 + 20 + 12, 20 + 200 + 130,
 	      "collected: before the first, less what was there; between; after the last");
-	check(start(&some, true), &r, NULL, 2 + 20, 20 + 200, "and gone in the end: without what came last");
-	check(start(&some, true), &r, &odd, 2 + 20 + 12, 20 + 200, "and running: its heap, without the last part");
+	check(start(&some, true), &r, NULL, 2 + 20, 20 + 200,
+	      "and gone in the end: without what came last");
+	check(start(&some, true), &r, &odd, 2 + 20 + 12, 20 + 200,
+	      "and running: its heap, without the last part");
 	check(start(&more, true), &r, &more, 20 + 12, 200 + 130,
 	      "the first collection found less than was there: some had gone, none is made up");
 	check(start(&some, true), &early, &more, 20 + 12, 200 + 130,
 	      "collected before it was looked at: what the first one found is older");
-	check(start(&part, true), NULL, &more, -1, 60, "its list was not read to the end: no difference");
+	check(start(&part, true), NULL, &more, -1, 60,
+	      "its list was not read to the end: no difference");
 	check(start(&part, true), &r, &more, 20 + 12, 20 + 200 + 130, "but what came later counts");
-	check(start(&odd, true), NULL, &more, 0, -1, "running at the start: no difference of heaps");
+	check(start(&odd, true), NULL, &more, 0, -1,
+	      "running at the start: no difference of heaps");
 	check(start(&odd, true), &r, &odd, 20 + 12, 200, "but what came later counts");
-	check(start(NULL, false), NULL, &more, -1, -1, "it would not hold still at the start: unknown");
+	check(start(NULL, false), NULL, &more, -1, -1,
+	      "it would not hold still at the start: unknown");
 	check(start(NULL, false), &r, &more, 20 + 12, 200 + 130, "but what came later counts");
-	check(start(&some, true), &end, NULL, 2 + 20, 20 + 200, "exited: up to its last collection");
+	check(start(&some, true), &end, NULL, 2 + 20, 20 + 200,
+	      "exited: up to its last collection");
 	check(start(&some, true), &end, &more, 2 + 20, 20 + 200,
 	      "exited while it was looked at: memory is not asked");
 	end.first_ns = end.acquired = end.acquired_bytes = end.allocated_words = 0;
 	check(start(&some, true), &end, NULL, -1, -1, "exited without a collection: unknown");
 
 	check(start(NULL, true), NULL, &more, 12, 130, "born under watch: all that it has");
-	check(start(NULL, true), &r, &more, 9 + 20 + 12, 90 + 200 + 130, "born and collected: all three parts");
+	check(start(NULL, true), &r, &more, 9 + 20 + 12, 90 + 200 + 130,
+	      "born and collected: all three parts");
 	check(start(NULL, true), &r, NULL, 9 + 20, 90 + 200, "born, collected, and gone");
 	check(start(NULL, true), NULL, NULL, -1, -1, "born, and gone at once: unknown");
 
@@ -200,7 +211,8 @@ static void intervals(void)
 	is_came(&came, -1, -1, "an interval in which it would not hold still");
 	r.first_words = 160;
 	fresh_came(&f, P, &r, &some, &came);
-	is_came(&came, 3 + 7, 30 + 70, "then collected: what was told is taken off, nothing is lost");
+	is_came(&came, 3 + 7, 30 + 70,
+		"then collected: what was told is taken off, nothing is lost");
 	fresh_came(&f, P, &r, NULL, &came);
 	is_came(&came, 0, 0, "it moves: nothing, until there is more than was told");
 	r.acquired = 10, r.acquired_bytes = 1000, r.allocated_words = 100;

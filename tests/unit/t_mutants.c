@@ -505,7 +505,7 @@ static const char *const unnoticed[] = {
 	"oh_next",
 	/* the same: callbacks where the allocator's strategy works with the pool, 0 elsewhere */
 	"allctr_add_mbc", "allctr_remove_mbc",
-	/* of the pool that a carrier is in, or its statistics: nothing reads them to prove a layout */
+	/* of the pool, and of carriers in it: no proof reads them */
 	"allctr_pool_fetch", "carrier_blocks_size",
 	/* sizes: a little more is read than needed; or just a width, 4 or 8 */
 	"proc_size", "ptab_pix_mask_size",

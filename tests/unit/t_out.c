@@ -482,7 +482,8 @@ static void charsets(const struct model *m)
 	   "no UTF-8 in the locale: heights of a histogram");
 	ok(strstr(out, "0 B .___.___."), "no UTF-8 in the locale: empty cells");
 	name = strstr(out, "a_registered_");
-	ok(name && name[strcspn(name, " \n") - 1] == '+', "no UTF-8 in the locale: the mark of a cut name");
+	ok(name && name[strcspn(name, " \n") - 1] == '+',
+	   "no UTF-8 in the locale: the mark of a cut name");
 	ok(strstr(out, "note: \\xD0\\xB6\\xD0\\xB6"),
 	   "no UTF-8 in the locale: letters beyond ASCII are escaped");
 	free(out);
@@ -685,7 +686,8 @@ static void columns(void)
 	is_header(&full, "ACDE", "then the next; what went before returns where there is room");
 	setenv("COLUMNS", "60", 1);
 	is_header(&full, "ACDE", "the same, just");
-	is_header(&(struct five){ { 1, 1, 0, 1, 1 } }, "ABDE", "one of zeros goes before all others");
+	is_header(&(struct five){ { 1, 1, 0, 1, 1 } }, "ABDE",
+		  "one of zeros goes before all others");
 	is_header(&(struct five){ { 1, 1, 1, 1, 0 } }, "ABCD", "bytes as well");
 	is_header(&(struct five){ { 1, 1, 9, 1, 1 } }, "ABDE", "and estimates of zero");
 	is_header(&(struct five){ { 1, 1, 0, 1, 0 } }, "ABCD", "of equal ones the last");
@@ -708,7 +710,8 @@ static void is_head(const char *width, const char *want)
 
 static void heads(void)
 {
-	is_head("78", "rabbit@host  pid 0  OTP 27 (erts 15.2.7, jit)  2 schedulers  up 1 min  rss 0 B");
+	is_head("78",
+		"rabbit@host  pid 0  OTP 27 (erts 15.2.7, jit)  2 schedulers  up 1 min  rss 0 B");
 	is_head("77", "rabbit@host  pid 0  OTP 27 (jit)  2 schedulers  up 1 min  rss 0 B");
 	is_head("64", "rabbit@host  pid 0  OTP 27 (jit)  up 1 min  rss 0 B");
 }
@@ -752,7 +755,8 @@ static void cut(void)
 	}
 	is_rows(&m, 0, NULL, "a b c d e f", "all of them");
 	is_rows(&m, 3, NULL, "a b c", "the first three");
-	is_rows(&m, 0, "alive_bytes", "f e d c b a", "by a number, or its estimate where it is not known");
+	is_rows(&m, 0, "alive_bytes", "f e d c b a",
+		"by a number, or its estimate where it is not known");
 	b = vec_add(&m.bin);
 	b->who = who(&m, EB_KEY_OTHER, NULL, "other", NULL);
 	b->held_known = true;
@@ -775,7 +779,8 @@ static void cut(void)
 	for (i = 0; i < 4; i++)
 		vec_add(&m.carrier)->allctr = 0x1000 * i;
 	report_table(&m, WANT_CARRIER, NULL, 2, &t);
-	ok(t.nrows == 2 && t.nrows_all == 4, "rows: carriers are cut without a look at whose they are");
+	ok(t.nrows == 2 && t.nrows_all == 4,
+	   "rows: carriers are cut without a look at whose they are");
 	report_table_free(&t);
 	model_free(&m);
 }
@@ -829,13 +834,16 @@ static void verdicts(void)
 	g->allocated_known = true, g->allocated_words = 100;
 	m.unrowed_words = 28;
 
-	is_verdict(&m, WANT_ALLOC, "5 allocs (500 B), 3 frees, 1 reallocs; 200 B live", "what lives");
-	is_verdict(&m, WANT_BIN, "1 hold 900 B; 7 created (700 B): 4 died, 3 alive (300 B); 2 older freed",
+	is_verdict(&m, WANT_ALLOC, "5 allocs (500 B), 3 frees, 1 reallocs; 200 B live",
+		   "what lives");
+	is_verdict(&m, WANT_BIN,
+		   "1 hold 900 B; 7 created (700 B): 4 died, 3 alive (300 B); 2 older freed",
 		   "what became of those created, and what was older");
 	is_verdict(&m, WANT_GC, "3 minor, 1 major took 900 ns, max 500 ns; allocated 1.0 KiB",
 		   "what was allocated, by those without a row too");
 	a->live_est = b->births_sampled = m.sampled[EB_BIRTH_BINARY] = true;
-	is_verdict(&m, WANT_ALLOC, "5 allocs (500 B), 3 frees, 1 reallocs; ~200 B live", "of a sample");
+	is_verdict(&m, WANT_ALLOC, "5 allocs (500 B), 3 frees, 1 reallocs; ~200 B live",
+		   "of a sample");
 	is_verdict(&m, WANT_BIN,
 		   "1 hold 900 B; 7 created (700 B): ~4 died, ~3 alive (300 B); ~2 older freed",
 		   "of a sample");
@@ -852,7 +860,8 @@ static void verdicts(void)
 	   "totals of what is not known of anyone: null");
 	b->acquired_known = g->allocated_known = true;
 	b->acquired = 8;
-	ok(total(&m, WANT_GC, "allocated_words").u == 128 && total(&m, WANT_BIN, "acquired_refs").u == 8,
+	ok(total(&m, WANT_GC, "allocated_words").u == 128 && total(&m, WANT_BIN,
+	   "acquired_refs").u == 8,
 	   "totals of what is known");
 	model_free(&m);
 }
@@ -878,10 +887,12 @@ static void others(void)
 	is_other(t, 2, NULL, "nothing is said where all have rows");
 	t[0].other_processes = 12;
 	t[0].other_bound = 2048;
-	is_other(t, 1, "other: 12 processes; any single one differs by at most 2.0 KiB", "one section");
+	is_other(t, 1, "other: 12 processes; any single one differs by at most 2.0 KiB",
+		 "one section");
 	t[1].other_processes = 12;
 	t[1].other_bound = 2048;
-	is_other(t, 2, "other: 12 processes; any single one differs by at most alloc 2.0 KiB, gc 2.0 us",
+	is_other(t, 2,
+		 "other: 12 processes; any single one differs by at most alloc 2.0 KiB, gc 2.0 us",
 		 "two sections, each in its unit");
 	t[0].other_processes = 0;
 	t[0].other_events = 3;
@@ -940,26 +951,32 @@ static void lives(json_object *doc)
 
 	row = row_named(at(bin, "/rows"), "rlo\\xE2\\x80\\xAEevil\\xC2\\x9B31m");
 	is_str(string(row, "/acquired_refs"), "262144", "JSON: what came to a process");
-	ok(row && !at(row, "/alive") && !at(row, "/alive_bytes"), "JSON: of a sample no exact number");
+	ok(row && !at(row, "/alive") && !at(row, "/alive_bytes"),
+	   "JSON: of a sample no exact number");
 	is_str(string(row, "/alive_est"), "98304", "JSON: of a sample an estimate");
 	ok(at(row, "/lifetime_histogram/0/count") && at(row, "/age_histogram/0/count"),
 	   "JSON: lifetimes and ages");
-	is_str(string(row, "/held_by/0/pid"), "<0.28074.0>", "JSON: who holds what it made, by pid");
+	is_str(string(row, "/held_by/0/pid"), "<0.28074.0>",
+	       "JSON: who holds what it made, by pid");
 	is_str(string(row, "/held_by/0/bytes"), "6553600", "JSON: how much of it");
 	row = row_named(at(bin, "/rows"), LONG_NAME);
 	ok(row && !at(row, "/held_by/1/pid"), "JSON: a holder that is no process has no pid");
 	is_str(string(row, "/held_by/1/name"), "no process found", "JSON: and says so");
 	row = row_named(at(bin, "/rows"), "port #Port<0.5>");
-	ok(row && json_object_object_get_ex(row, "acquired_refs", NULL) && !at(row, "/acquired_refs"),
+	ok(row && json_object_object_get_ex(row, "acquired_refs", NULL) && !at(row,
+	   "/acquired_refs"),
 	   "JSON: what came to it is not known");
 	is_str(string(bin, "/totals/died_est"), "76695844", "JSON: totals: how many died");
 	is_str(string(bin, "/totals/alive_est"), "57521883", "JSON: totals: how many are alive");
-	is_str(string(bin, "/totals/born_before_est"), "62345678", "JSON: totals: how many were older");
+	is_str(string(bin, "/totals/born_before_est"), "62345678",
+	       "JSON: totals: how many were older");
 	is_str(string(bin, "/totals/error_bound"), "31000", "JSON: totals: bounds of each section");
 	is_str(string(alloc, "/totals/error_bound"), "2500000", "JSON: totals: by its own measure");
-	is_str(string(alloc, "/totals/other_processes"), "60123", "JSON: totals: how many were summed up");
+	is_str(string(alloc, "/totals/other_processes"), "60123",
+	       "JSON: totals: how many were summed up");
 	row = row_named(at(alloc, "/rows"), "scheduler 1");
-	ok(row && !at(row, "/live_bytes") && at(row, "/live_bytes_est"), "JSON: what lives, of a sample");
+	ok(row && !at(row, "/live_bytes") && at(row, "/live_bytes_est"),
+	   "JSON: what lives, of a sample");
 	row = row_named(at(alloc, "/rows"), "port #Port<0.5>");
 	ok(row && at(row, "/live_bytes") && !json_object_object_get_ex(row, "live_bytes_est", NULL),
 	   "JSON: what lives, of all");

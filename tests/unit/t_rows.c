@@ -53,7 +53,8 @@ static void key_of(int set, uint64_t i, uint64_t *a, uint64_t *b)
 
 static void pairs(void)
 {
-	static const char *const sets[] = { "pids", "high bits", "a hash of 0", "types", "swapped" };
+	static const char *const sets[] = { "pids", "high bits", "a hash of 0", "types",
+	"swapped" };
 	struct pairs p = { 0 };
 	uint64_t a, b, i;
 	int set, good;
@@ -387,7 +388,8 @@ static void choice(void)
 		   fake_find(MAP_PROCS, &(uint64_t){ EB_KEY_OTHER }),
 	   "fold: threads, functions and the others' row stay, however light");
 	ok(!fake_find(MAP_PROCS, &port), "fold: ports are as many as processes");
-	ok(fake_find(MAP_PROCS, &(uint64_t){ PID(1) }) && fake_find(MAP_PROCS, &(uint64_t){ PID(2) }),
+	ok(fake_find(MAP_PROCS, &(uint64_t){ PID(1) }) &&
+	   fake_find(MAP_PROCS, &(uint64_t){ PID(2) }),
 	   "fold: the heaviest by any measure stay");
 	is_u64(fake_maps[MAP_PROCS].n, 10, "fold: half of the room is left");
 	for (i = 16; i <= 20; i++)
@@ -424,7 +426,8 @@ static void choice(void)
 	}
 	fold(&f, NULL, NULL);
 	is_u64(fake_maps[MAP_ALLOC].n, 20, "fold: rows of allocations go down to their room");
-	ok(!fake_find(MAP_PROCS, &(uint64_t){ PID(1) }) && !fake_find(MAP_PROCS, &(uint64_t){ PID(2) }) &&
+	ok(!fake_find(MAP_PROCS, &(uint64_t){ PID(1) }) &&
+	   !fake_find(MAP_PROCS, &(uint64_t){ PID(2) }) &&
 		   fake_find(MAP_PROCS, &(uint64_t){ PID(3) }),
 	   "fold: whole processes go");
 	ok(f.types.n == 10 && f.alloc_rows_gone == 20 && f.allocs[3].allocs == 2 &&
@@ -465,7 +468,8 @@ static void folded_after_report(void)
 	   "fold between reports: nor is it of allocations");
 	proc(PID(1))->created = 2;
 	rows_read_new(NULL, MAP_PROCS, &procs, &now);
-	is_u64(proc_of(&now, PID(1))->created, 2, "fold between reports: a new row starts from nothing");
+	is_u64(proc_of(&now, PID(1))->created, 2,
+	       "fold between reports: a new row starts from nothing");
 	map_copy_free(&now);
 	map_copy_free(&procs);
 	map_copy_free(&allocs);
@@ -504,7 +508,8 @@ static void meanwhile(void)
 	proc(PID(2))->created_bytes = 9;
 	fake_before_take = lose_it;
 	fold(&f, NULL, NULL);
-	ok(!f.folded && !f.procs_gone && !f.proc.created_bytes, "fold: a row that is gone is not summed up");
+	ok(!f.folded && !f.procs_gone && !f.proc.created_bytes,
+	   "fold: a row that is gone is not summed up");
 	fold_free(&f);
 	fake_clear();
 }
@@ -574,7 +579,8 @@ static void bounds(void)
 		proc(PID(2))->created_bytes = 100;
 		fold(&f, NULL, NULL);
 	}
-	is_u64(fold_bound(&f, FOLD_BIN, 0), 20, "bound: taken out while it lived and when it had ended");
+	is_u64(fold_bound(&f, FOLD_BIN, 0), 20,
+	       "bound: taken out while it lived and when it had ended");
 	fold_free(&f);
 	fake_clear();
 	for (i = 0; i < 200; i++)
