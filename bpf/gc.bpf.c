@@ -70,6 +70,56 @@ static __always_inline __u64 fresh_words(struct eb_thread_state *st, __u64 in_us
 	return in_use > survived ? in_use - survived : 0;
 }
 
+/* Where what survived the last collection ends; only in st->scratch. */
+static __always_inline void set_high_water(struct eb_thread_state *st, __u64 water)
+{
+	__u32 at = cfg.proc_high_water / 8;
+
+	if (at < EB_SCRATCH_BYTES / 8)
+		st->scratch[at] = water;
+}
+
+/*
+ * When a collection is put off, high_water may be moved to the new heap as well (OTP 27): then it is
+ * what was noted at that moment, or at most the end of the abandoned heap.
+ */
+static __always_inline int high_water_moved(struct eb_thread_state *st, __u64 *end)
+{
+	__u64 abandoned = process_field(st, cfg.proc_abandoned_heap);
+	__u64 water = process_field(st, cfg.proc_high_water);
+
+	*end = abandoned + 8 * process_field(st, cfg.proc_heap_sz);
+	return abandoned && (water < abandoned || water > *end);
+}
+
+static __always_inline void restore_high_water(struct eb_thread_state *st)
+{
+	__u64 id = process_field(st, cfg.proc_id), water;
+	struct eb_proc *p;
+
+	if (!high_water_moved(st, &water))
+		return;
+	p = bpf_map_lookup_elem(&procs, &id);
+	if (p && p->put_off_heap == process_field(st, cfg.proc_abandoned_heap))
+		water = p->put_off_water;
+	set_high_water(st, water);
+}
+
+/* A call that has only put the collection off: st->scratch holds the Process after it. */
+static __always_inline void note_high_water(struct eb_thread_state *st)
+{
+	__u64 end;
+	struct eb_proc *p;
+
+	if (st->gc.abandoned || !high_water_moved(st, &end))
+		return;
+	p = proc_row(st->gc.id, st->gc.proc);
+	if (!p)
+		return;
+	p->put_off_heap = process_field(st, cfg.proc_abandoned_heap);
+	p->put_off_water = st->gc.high_water;
+}
+
 static __always_inline void walk_process(struct who *w)
 {
 	struct eb_thread_state *st = w->st;
@@ -101,6 +151,9 @@ int eb_on_gc_enter(struct pt_regs *ctx)
 	st->gc.depth = 0;
 	if (read_process(st, proc))
 		goto out;
+	restore_high_water(st);
+	st->gc.abandoned = process_field(st, cfg.proc_abandoned_heap);
+	st->gc.high_water = process_field(st, cfg.proc_high_water);
 	st->gc.epoch = epochs[EB_GROUP_GC];
 	st->gc.sp = PT_REGS_SP(ctx);
 	st->gc.proc = proc;
@@ -184,8 +237,10 @@ static __always_inline void account_gc(struct who *w, __u64 pause)
 		       !(field32(st, cfg.proc_state) & PSFLG_EXITING);
 	else
 		done = counted;
-	if (!done)
+	if (!done) {
+		note_high_water(st);
 		return;
+	}
 	p = proc_row(st->gc.id, st->gc.proc);
 	if (!p)
 		return;
@@ -266,6 +321,7 @@ int eb_on_exit(struct pt_regs *ctx)
 	count_hit(&w, EB_GROUP_EXIT);
 	if (read_process(st, proc))
 		goto out;
+	restore_high_water(st);
 	id = process_field(st, cfg.proc_id);
 	words = fresh_words(st, words_in_use(st));
 	p = bpf_map_lookup_elem(&procs, &id);

@@ -134,6 +134,7 @@ struct eb_thread_state {
 		__u32 flags, state, truncated, pad;
 		__u64 sp; /* stack pointer at its entry */
 		__u64 start_ns, proc, id;
+		__u64 abandoned, high_water;
 		__u64 words, gen_gcs, cols, reclaimed;
 		__u64 refs, bytes;
 		__u64 fresh_refs, fresh_bytes, fresh_words;
@@ -176,6 +177,8 @@ struct eb_proc {
 	 */
 	__u64 acquired, acquired_bytes, allocated_words;
 	__u64 first_ns, first_refs, first_bytes, first_words;
+	/* a collection that was put off: the heap it abandoned, and where survivors end in it */
+	__u64 put_off_heap, put_off_water;
 	__u64 minor, major, pause_total_ns, pause_max_ns;
 	__s64 reclaimed_words;
 	__u64 gc_released_bytes, heap_words;

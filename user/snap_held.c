@@ -80,6 +80,16 @@ static bool is_fresh(const struct proc_image *p, vmaddr_t node)
 	       !(node >= p->old_heap && node < p->old_hend);
 }
 
+/*
+ * From OTP 27 on the mark of the last collection is moved when one is put off, for a moment: the
+ * next one is due.
+ */
+static bool mark_moved(const struct proc_image *p)
+{
+	return p->abandoned_heap && (p->high_water < p->abandoned_heap ||
+				     p->high_water > p->abandoned_heap + 8 * p->heap_sz);
+}
+
 static void sum_chain(struct vm *vm, struct page_cache *pc, struct held_walk *walk,
 		      const struct proc_image *image, vmaddr_t first, struct bin_sum *s)
 {
@@ -147,6 +157,8 @@ static int walk_image(struct vm *vm, const struct proc_id *who, const struct pro
 	memset(out, 0, sizeof(*out));
 	if (!image->addr || image->id != who->id || image->state & (PSFLG_FREE | PSFLG_EXITING))
 		return -ESRCH;
+	if (mark_moved(image))
+		return -EAGAIN;
 	fresh_words(image, out);
 	if (!image->off_heap_first && !image->wrt_bins && !image->mbuf)
 		return 0;
