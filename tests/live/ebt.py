@@ -366,6 +366,24 @@ class Node:
     def alive(self):
         return self.child.poll() is None
 
+    def ran_ns(self):
+        """Time that its threads were on a CPU."""
+        total = 0
+        for path in glob.glob("/proc/%d/task/*/schedstat" % self.os_pid):
+            with contextlib.suppress(OSError), open(path) as f:
+                total += int(f.read().split()[0])
+        return total
+
+    def quiet(self):
+        """Wait until delayed frees are done, and then until no thread has run for a while."""
+        self.eval("fixture:drained()")
+        seen = [self.ran_ns()]
+
+        def still():
+            seen.append(self.ran_ns())
+            return len(seen) > 5 and len(set(seen[-6:])) == 1
+        wait_for(still, "the node to be quiet")
+
     def load_nif(self):
         """The NIF of the fixture, made with the headers of this machine."""
         include = "/usr/lib/erlang/usr/include"
@@ -521,8 +539,17 @@ def total(found, key):
 
 def bucket(found, size):
     """Count of a size in the histogram(s) of rows: that of its power of two."""
-    return sum(b["count"] for r in found for b in r["size_histogram"]
-               if b["lo"] <= size <= b["hi"])
+    return in_buckets(found, "size_histogram", size, size)
+
+
+def in_buckets(found, key, low, high):
+    """Count in the buckets of rows' histograms in which a value LOW..HIGH may be."""
+    return sum(b["count"] for r in found for b in r[key] if b["hi"] >= low and b["lo"] <= high)
+
+
+def entries(found, key):
+    """Count in all buckets."""
+    return sum(b["count"] for r in found for b in r[key])
 
 
 # ---- is it clean? ------------------------------------------------------------------

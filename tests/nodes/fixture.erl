@@ -17,8 +17,8 @@
 -export([main/0, main/1]).
 -export([worker/0, worker/1, worker/2, worker_init/0, do/2, send/2, await/1, stop/1]).
 -export([hibernate/2, hibernated/0, plain/1, start_server/0, init/1, handle_call/3, handle_cast/2]).
--export([held/1, gcs/1, trace_gcs/1, traced_gcs/1, allocator/1, settled/0]).
--export([spawn_chatter/0, exited/1]).
+-export([held/1, gcs/1, trace_gcs/1, traced_gcs/1, allocator/1, settled/0, drained/0, noted/2]).
+-export([spawn_chatter/0, exited/1, router/1, router_init/0, routed/1]).
 -export([nif_load/1, nif_alloc_binary/1, nif_new_binary/1, nif_hold/2, nif_release/1]).
 
 %% ---- console ---------------------------------------------------------------
@@ -180,6 +180,16 @@ op({ets_delete}, [Tab | Rest]) -> ets:delete(Tab), Rest;
 op({driver, N, Size}, S) -> [nif_hold(N, Size) | S];
 op({driver_free}, [Held | Rest]) -> nif_release(Held), Rest;
 op({keep_every, K}, S) -> keep_every(K, S);
+op({keep, N}, S) -> lists:sublist(S, N);
+op({append, N, Size}, S) -> append(N, binary:copy(<<"a">>, Size), S);
+op({scheduler, N}, S) -> on_scheduler(N), S;
+op({spawn, N}, S) -> spawn_short(N), S;
+op({ets_erase, From, To}, [Tab | _] = S) -> ets_erase(Tab, From, To), S;
+op({ets_copies, N, Size}, [Tab | _] = S) -> ets_copies(Tab, N, Size), S;
+op({route, To, N, Size}, S) -> route(To, N, Size), S;
+op({wait, Ms}, S) -> receive after Ms -> S end;
+op({live, N, Size, Ms}, S) -> live(N, Size, Ms), S;
+op({append_for, N, Size, Ms}, S) -> append_for(N, Size, Ms), S;
 op({give, To}, S) -> To ! {self(), {take, S}}, await(To), S;
 op({take, Given}, S) -> Given ++ S;
 op(drop, _) -> [].
@@ -223,6 +233,74 @@ keep_every(_, _, []) -> [];
 keep_every(K, 1, [H | T]) -> [binary:copy(H) | keep_every(K, K, T)];
 keep_every(K, I, [_ | T]) -> keep_every(K, I - 1, T).
 
+ets_copies(_, 0, _) -> ok;
+ets_copies(Tab, N, Size) ->
+    ets:insert(Tab, {{copy, N}, binary:copy(<<"e">>, Size)}),
+    ets_copies(Tab, N - 1, Size).
+
+route(_, 0, _) -> ok;
+route(To, N, Size) ->
+    To ! {route, binary:copy(<<"r">>, Size)},
+    route(To, N - 1, Size).
+
+%% Makes a writable binary of what it holds first, or appends to the one it is.
+append(0, _, S) -> S;
+append(N, Chunk, [Bin | Rest]) -> append(N - 1, Chunk, [<<Bin/binary, Chunk/binary>> | Rest]).
+
+on_scheduler(N) ->
+    process_flag(scheduler, N),
+    erlang:yield(),
+    N = erlang:system_info(scheduler_id).
+
+%% N short lives, by turns on all schedulers, each with a heap and a binary of its own.
+spawn_short(N) ->
+    Online = erlang:system_info(schedulers_online),
+    Refs = [element(2, spawn_opt(fun() -> short(I) end, [monitor, {scheduler, I rem Online + 1}]))
+            || I <- lists:seq(1, N)],
+    [receive {'DOWN', Ref, process, _, _} -> ok end || Ref <- Refs],
+    ok.
+
+short(I) ->
+    L = lists:seq(1, 300),
+    Bin = binary:copy(<<I:32>>, 50),
+    byte_size(Bin) + length(L).
+
+ets_erase(_, From, To) when From > To -> ok;
+ets_erase(Tab, From, To) ->
+    ets:delete(Tab, From),
+    ets_erase(Tab, From + 1, To).
+
+%% N binaries that live for Ms.  Notes the shortest and the longest they may have lived, in ns.
+live(N, Size, Ms) ->
+    Began = os:perf_counter(nanosecond),
+    First = binary:copy(<<"l">>, Size),
+    live_on(copies(N - 1, First, [First]), Began, Ms).
+
+%% One binary that grows by N times Size within Ms: that it moves is no new life.
+append_for(N, Size, Ms) ->
+    Began = os:perf_counter(nanosecond),
+    Start = os:perf_counter(nanosecond),
+    Bin = append_slowly(N, binary:copy(<<"a">>, Size), Ms div N, <<0:(8 * Size)>>),
+    N = byte_size(Bin) div Size - 1,
+    lived(Began, Start).
+
+append_slowly(0, _, _, Bin) -> Bin;
+append_slowly(N, Chunk, Ms, Bin) ->
+    on_scheduler(N rem 2 + 1),
+    New = <<Bin/binary, Chunk/binary>>,
+    receive after Ms -> append_slowly(N - 1, Chunk, Ms, New) end.
+
+live_on(Held, Began, Ms) ->
+    Made = os:perf_counter(nanosecond),
+    receive after Ms -> true = is_list(Held) end,
+    lived(Began, Made).
+
+%% Nothing is held any more.
+lived(Began, Made) ->
+    Left = os:perf_counter(nanosecond),
+    erlang:garbage_collect(),
+    put(lived, [Left - Made, os:perf_counter(nanosecond) - Began]).
+
 %% ---- processes of other kinds ----------------------------------------------
 
 %% A plain spawn that makes N binaries of 1000 bytes and then waits for `stop`.
@@ -230,6 +308,34 @@ plain(N) ->
     First = binary:copy(<<"z">>, 1000),
     S = copies(N - 1, First, [First]),
     receive stop -> length(S) end.
+
+%% Holds the binaries that are sent to it, until told to drop or forward them.
+router(Opts) -> spawn_opt(?MODULE, router_init, [], Opts).
+
+router_init() -> router_loop(hold, []).
+
+router_loop(How, Held) ->
+    receive
+        {route, Bin} when How =:= hold -> router_loop(How, [Bin | Held]);
+        {route, _} when How =:= drop -> router_loop(How, Held);
+        {route, Bin} -> element(2, How) ! {route, Bin}, router_loop(How, Held);
+        {work, Ms} -> router_work(erlang:monotonic_time(millisecond) + Ms), router_loop(How, Held);
+        {From, routed} -> From ! {self(), routed}, router_loop(How, Held);
+        New -> router_loop(New, Held)
+    end.
+
+%% Needs heap, so that it collects with messages in its queue.
+router_work(Until) ->
+    L = lists:seq(1, 500),
+    case erlang:monotonic_time(millisecond) < Until of
+        true -> router_work(Until);
+        false -> length(L)
+    end.
+
+%% All that was sent to it before has come.
+routed(Pid) ->
+    Pid ! {self(), routed},
+    receive {Pid, routed} -> ok after 25000 -> exit({no_answer, Pid}) end.
 
 start_server() ->
     {ok, Pid} = gen_server:start(?MODULE, [], []),
@@ -342,6 +448,16 @@ settled(Base, Until) ->
             receive after 10 -> ok end,
             settled(Base, Until)
     end.
+
+%% Blocks freed by another scheduler than their owner's are on their way for a while.
+drained() ->
+    erts_debug:set_internal_state(available_internal_state, true),
+    erts_debug:set_internal_state(wait, deallocations).
+
+%% What a worker has put into its dictionary.
+noted(Pid, Key) ->
+    {dictionary, Dict} = process_info(Pid, dictionary),
+    proplists:get_value(Key, Dict, null).
 
 allocators() ->
     maps:from_list([{Name, allocator(Name)} || Name <- erlang:system_info(alloc_util_allocators),
