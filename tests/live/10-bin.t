@@ -105,5 +105,26 @@ def exits(node):
     ebt.equal([r["created"], r["released_refs"]], [500, 500], "exit: released_refs", r)
 
 
+def native(node):
+    """References that drivers and NIFs count by hand are rows of the functions they do it with."""
+    node.load_nif()
+    node.load_driver()
+    with ebt.trace(node) as t:
+        node.eval("[fixture:driver_call(Driver, 1, 50), fixture:driver_call(Driver, 2, 30)]")
+        node.eval("fixture:nif_release_binary(40, 3000)")
+        doc = t.stop()
+    # The port that answers us has some of its own, of a few bytes each.
+    for name, acquired, released, size in (("driver_binary_inc_refc", 30, 0, 5000),
+                                           ("driver_binary_dec_refc", 0, 30, 5000),
+                                           ("driver_free_binary", 0, 80, 5000),
+                                           ("enif_release_binary", 0, 40, 3000)):
+        r = ebt.row(doc, "bin", pid=None, name=name)
+        for key, n in (("acquired", acquired), ("released", released)):
+            ebt.between(n, r[key + "_refs"], n + 6 if n else 0, "%s: %s_refs" % (name, key), r)
+            ebt.between(n * size, r[key + "_bytes"], n * size + 100 if n else 0,
+                        "%s: %s_bytes" % (name, key), r)
+        ebt.equal([r["created"], r["held_refs"]], [0, None], name + ": no process", r)
+
+
 if __name__ == "__main__":
-    ebt.run(made_and_dropped, short_list, shared, exits)
+    ebt.run(made_and_dropped, short_list, shared, exits, native)

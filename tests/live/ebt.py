@@ -384,19 +384,30 @@ class Node:
             return len(seen) > 5 and len(set(seen[-6:])) == 1
         wait_for(still, "the node to be quiet")
 
-    def load_nif(self):
-        """The NIF of the fixture, made with the headers of this machine."""
+    def add_library(self, name):
+        """A library for the node, made with the headers of this machine; False: it was there."""
         include = "/usr/lib/erlang/usr/include"
         if not os.path.exists(include + "/erl_nif.h"):
             raise Missing("no erl_nif.h: install erlang-dev")
-        if os.path.exists(self.dir + "/fixture_nif.so"):
-            return          # loaded; and a mapped file must not be written to
-        so = built("nodes/fixture_nif.c", "-shared", "-fPIC", "-nostdlib", "-fno-stack-protector",
+        if os.path.exists("%s/%s.so" % (self.dir, name)):
+            return False        # loaded; and a mapped file must not be written to
+        so = built("nodes/%s.c" % name, "-shared", "-fPIC", "-nostdlib", "-fno-stack-protector",
                    "-I" + include)
-        shutil.copy(so, self.dir + "/fixture_nif.so")
+        shutil.copy(so, "%s/%s.so" % (self.dir, name))
+        return True
+
+    def load_nif(self):
+        """The NIF of the fixture."""
+        if not self.add_library("fixture_nif"):
+            return
         got = self.eval('fixture:nif_load("%s/fixture_nif")' % self.inside)
         if got != "ok":
             raise Failure("load_nif: %r" % (got,))
+
+    def load_driver(self):
+        """The driver of the fixture, with a port of it in the variable Driver."""
+        if self.add_library("fixture_drv"):
+            self.eval('Driver = fixture:driver_open("%s")' % self.inside)
 
     def close(self):
         end(self.child)

@@ -20,6 +20,7 @@
 -export([held/1, gcs/1, trace_gcs/1, traced_gcs/1, allocator/1, settled/0, drained/0, noted/2]).
 -export([spawn_chatter/0, exited/1, router/1, router_init/0, routed/1]).
 -export([nif_load/1, nif_alloc_binary/1, nif_new_binary/1, nif_hold/2, nif_release/1]).
+-export([nif_release_binary/2, driver_open/1, driver_call/3]).
 
 %% ---- console ---------------------------------------------------------------
 
@@ -480,3 +481,15 @@ nif_new_binary(_Size) -> erlang:nif_error(not_loaded).
 nif_hold(_N, _Size) -> erlang:nif_error(not_loaded).
 
 nif_release(_Held) -> erlang:nif_error(not_loaded).
+
+nif_release_binary(_N, _Size) -> erlang:nif_error(not_loaded).
+
+%% ---- driver ----------------------------------------------------------------
+
+driver_open(Dir) ->
+    ok = erl_ddll:load(Dir, "fixture_drv"),
+    open_port({spawn_driver, "fixture_drv"}, [binary]).
+
+driver_call(Port, Command, N) ->
+    [] = port_control(Port, Command, <<N:32/native>>),
+    ok.

@@ -2,7 +2,8 @@
 /*
  * The two ways a NIF makes a refc binary: enif_alloc_binary + enif_make_binary
  * (the VM calls such memory a driver binary), and enif_make_new_binary. And memory
- * of driver_alloc: N blocks of enif_alloc, held until they are released.
+ * of driver_alloc: N blocks of enif_alloc, held until they are released.  And binaries that no
+ * term was made of, given back by enif_release_binary.
  *
  * Built without a C library, so that one object loads in every release; it
  * calls nothing but the VM.
@@ -29,6 +30,26 @@ static ERL_NIF_TERM alloc_binary(ErlNifEnv *env, int argc, const ERL_NIF_TERM ar
 		return enif_make_badarg(env);
 	fill(bin.data, size);
 	return enif_make_binary(env, &bin);
+}
+
+static ERL_NIF_TERM release_binary(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+	unsigned int n, size;
+	ErlNifBinary bin;
+
+	if (argc != 2 || !enif_get_uint(env, argv[0], &n) || !enif_get_uint(env, argv[1], &size))
+		return enif_make_badarg(env);
+	while (n--) {
+		if (!enif_alloc_binary(size, &bin))
+			return enif_make_badarg(env);
+		enif_release_binary(&bin);
+		/* a reference that this one does not have */
+		if (enif_alloc_binary(size, &bin)) {
+			enif_make_binary(env, &bin);
+			enif_release_binary(&bin);
+		}
+	}
+	return enif_make_uint(env, 0);
 }
 
 static ERL_NIF_TERM new_binary(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
@@ -80,6 +101,7 @@ static ERL_NIF_TERM release(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 static ErlNifFunc funcs[] = {
 	{ "nif_alloc_binary", 1, alloc_binary, 0 },
 	{ "nif_new_binary", 1, new_binary, 0 },
+	{ "nif_release_binary", 2, release_binary, 0 },
 	{ "nif_hold", 2, hold, 0 },
 	{ "nif_release", 1, release, 0 },
 };
