@@ -115,6 +115,41 @@ def attached_under_load(node):
     node.eval("[fixture:stop(P) || P <- A ++ B]")
 
 
+def allocated(node):
+    """Heap words that came to a process: as the VM traces them, and as an operation is known to
+    need: two words an element of a list, the same more for all sizes."""
+    ops = ("{list, 3000}", "{garbage, 3000}", "{copy, 1000, 3000}", "{gc, minor, 3}")
+    sizes = (1000, 5000, 90000, 1500000)        # the last ones are collected on dirty schedulers
+    node.eval("A = [fixture:worker([], [{list, 10}]) || _ <- lists:seq(1, %d)]" % len(ops))
+    node.eval("AT = [{fixture:trace_gcs(P), P} || P <- A]")
+    node.eval("K = [fixture:worker([], [{list, 10}]) || _ <- lists:seq(1, %d)]" % len(sizes))
+    node.eval("Old = fixture:worker([{min_heap_size, 20000}], [{list, 4000}])")
+    start = node.eval("[fixture:fresh_words(P) || P <- A]")
+    with ebt.trace(node) as t:
+        node.eval("Young = [fixture:worker([], [{list, 10}, {list, N}]) || N <- %s]" % list(sizes))
+        node.eval("[fixture:send(P, Op) || {P, Op} <- lists:zip(A, [%s])]" % ", ".join(ops))
+        node.eval("[fixture:send(P, {list, N}) || {P, N} <- lists:zip(K, %s)]" % list(sizes))
+        node.eval("[fixture:await(P) || P <- A ++ K]")
+        node.quiet()
+        doc = t.stop()
+    traced, end = node.eval("[[fixture:traced_words(T) || T <- AT], "
+                            "[fixture:fresh_words(P) || P <- A]]")
+    ebt.equal(doc["lost"], 0, "allocated: nothing lost")
+    for pid, op, a, b, c in zip(node.eval("A"), ops, start, traced, end):
+        rows = ebt.rows(doc, "gc", pid=pid)
+        ebt.equal(ebt.total(rows, "allocated_words"), b - a + c,
+                  "allocated: %s: as erlang:trace has it" % op, *rows)
+    for who in ("K", "Young"):
+        words = [ebt.row(doc, "gc", pid=p)["allocated_words"] for p in node.eval(who)]
+        ebt.equal([w - words[0] for w in words], [n - sizes[0] for n in sizes],
+                  "allocated: lists of known lengths, %s" % ("old" if who == "K" else "born under "
+                                                             "watch"), words)
+        ebt.between(sizes[0], words[0], sizes[0] + 100, "allocated: and little more")
+    ebt.equal(ebt.rows(doc, "gc", pid=node.eval("Old")), [],
+              "allocated: who does nothing has no row, whatever it had before")
+    node.eval("[fixture:stop(P) || P <- [Old | A ++ K ++ Young]]")
+
+
 def minor_gcs(node):
     """The process's own count, which starts anew at a major collection."""
     pid = node.eval("G = %s" % ROOMY)
@@ -127,4 +162,4 @@ def minor_gcs(node):
 
 
 if __name__ == "__main__":
-    ebt.run(forced, natural, statistics, attached_under_load, minor_gcs)
+    ebt.run(forced, natural, statistics, attached_under_load, allocated, minor_gcs)

@@ -84,5 +84,106 @@ def carriers(node):
         node.eval("fixture:stop(C)")
 
 
+def watched(node, ops):
+    """What a load does: the report, and the VM's own state before and after it."""
+    before = node.eval("fixture:settled()")
+    with ebt.trace(node) as t:
+        for who, op in ops:
+            node.eval("fixture:do(%s, %s)" % (who, op))
+        after = node.eval("fixture:settled()")
+        doc = t.stop()
+    ebt.equal(doc["lost"], 0, "%s: nothing lost" % ops[0][1])
+    return doc, before, after
+
+
+def pool(node):
+    """Carriers that are little used go to the pool and come back from there."""
+    node.eval("[C, D] = [fixture:worker([{scheduler, I}]) || I <- [1, 2]]")
+    loads = (
+        # one in a hundred stays, so that every carrier stays
+        ("fragmented", [("C", "{copy, 8000, 4090}"), ("C", "{keep_nth, 100}"), ("C", "{gc, major, 1}")]),
+        ("filled again", [("C", "{copy, 3000, 4090}"), ("D", "{copy, 3000, 4090}")]),
+        ("emptied", [(p, op) for op in ("drop", "{gc, major, 1}") for p in "CD"]))
+    for what, ops in loads:
+        what = "pool, %s: " % what
+        doc, before, after = watched(node, ops)
+        found = ebt.rows(doc, "carrier", kind="mbc")
+        moves = {key: (ebt.total(rows, "fetched"), after_i["fetch"] - before_i["fetch"])
+                 for a in before for before_i, after_i in zip(before[a], after[a])
+                 for key in [(a, before_i["instance"])]
+                 for rows in [[r for r in found if (r["allocator"], r["instance"]) == key]]}
+        ebt.equal({k: v[0] for k, v in moves.items()}, {k: v[1] for k, v in moves.items()},
+                  what + "fetched as every instance counts it")
+        there = sum(y["carriers"].get("mbcs_pool", 0) - x["carriers"].get("mbcs_pool", 0)
+                    for a in before for x, y in zip(before[a], after[a]))
+        net = ebt.total(found, "abandoned") - ebt.total(found, "fetched")
+        # What becomes empty in the pool is destroyed.
+        ebt.between(net - ebt.total(found, "destroyed"), there, net,
+                    what + "abandoned less fetched is the change of the pool", *found)
+        binary = [r for r in found if r["allocator"] == "binary_alloc"]
+        key, least = {"fragmented": ("abandoned", 5), "filled again": ("fetched", 3),
+                      "emptied": ("destroyed", 5)}[what[6:-2]]
+        ebt.ok(ebt.total(binary, key) >= least, what + key, *binary)
+        for r in found:
+            mean = [r[k + "_bytes"] / r[k] for k in ("abandoned", "fetched") if r[k]]
+            ebt.ok(all(32768 <= m <= 8 << 20 for m in mean), what + "sizes of carriers", r)
+            ebt.equal((r["destroyed_usage"] or 0), 0, what + "destroyed when empty", r)
+            ebt.ok(0 <= (r["alive_usage"] or 0) <= 1 and bool(r["alive"]) == bool(r["alive_bytes"]),
+                   what + "alive", r)
+        if "fragmented" in what:
+            r = ebt.row(doc, "carrier", allocator="binary_alloc", instance=1, kind="mbc",
+                        source="mseg")
+            ebt.ok(0.005 < r["alive_usage"] < 0.05, what + "one block in a hundred is left", r)
+            ebt.equal([r["alive"], r["alive_bytes"]],
+                      [r["created"] - r["destroyed"], r["created_bytes"] - r["destroyed_bytes"]],
+                      what + "alive are those created", r)
+    node.eval("[fixture:stop(P) || P <- [C, D]]")
+
+
+def lifetimes(node):
+    """Carriers that were created and destroyed under watch, after a time the node has measured."""
+    node.eval("L = fixture:worker()")
+    # one from before
+    node.eval("fixture:do(L, {copy, 1, 700000})")
+    doc, _, _ = watched(node, [("L", "{live, 12, 700000, 96}"), ("L", "drop"),
+                               ("L", "{copy, 3, 700000}"), ("L", "{gc, major, 1}")])
+    low, high = node.eval("fixture:noted(L, lived)")
+    rows = ebt.rows(doc, "carrier", allocator="binary_alloc", kind="sbc")
+    ebt.equal([ebt.total(rows, k) for k in ("created", "destroyed", "alive")], [15, 13, 3],
+              "lifetimes: created, destroyed, alive", *rows)
+    ebt.equal(ebt.entries(rows, "lifetime_histogram"), 12, "lifetimes: of those that were created "
+              "under watch", *rows)
+    ebt.equal(ebt.in_buckets(rows, "lifetime_histogram", low, high), 12, "lifetimes: as measured",
+              low, high, *rows)
+    for r in rows:
+        # The rest of it is the carrier's head and the tail of a page.
+        ebt.between(0.98, r["destroyed_usage"] or 0.99, 1, "lifetimes: a single block fills it", r)
+        ebt.between(0.98, r["alive_usage"] or 0.99, 1, "lifetimes: so do those that are alive", r)
+    totals = doc["sections"]["carrier"]["totals"]
+    ebt.equal(sum(b["count"] for b in totals["lifetime_histogram"]),
+              ebt.entries(ebt.rows(doc, "carrier"), "lifetime_histogram"), "lifetimes: the total")
+    node.eval("fixture:stop(L)")
+
+
+def grown(node):
+    """A binary that is appended to moves from carrier to carrier, and then its carrier grows."""
+    node.eval("G = fixture:worker([{scheduler, 1}], [{copy, 1, 100000}])")
+    doc, before, after = watched(node, [("G", "{append, 40, 100000}"), ("G", "{gc, major, 1}"),
+                                        ("G", "{gc, major, 1}")])
+    rows = ebt.rows(doc, "carrier", allocator="binary_alloc", kind="sbc")
+    calls = sum(y[k] - x[k] for k in ("mseg_realloc", "sys_realloc")
+                for x, y in zip(before["binary_alloc"], after["binary_alloc"]))
+    ebt.ok(ebt.total(rows, "grown") >= 2, "grown: it grows", *rows)
+    ebt.equal(ebt.total(rows, "grown") + ebt.total(rows, "shrunk"), calls,
+              "grown, shrunk: as the allocator counts its calls", *rows)
+    ebt.equal(sum(y["carriers_size"]["sbcs"] - x["carriers_size"]["sbcs"]
+                  for x, y in zip(before["binary_alloc"], after["binary_alloc"])),
+              ebt.total(rows, "created_bytes") - ebt.total(rows, "destroyed_bytes")
+              + ebt.total(rows, "grown_bytes") - ebt.total(rows, "shrunk_bytes"),
+              "grown, shrunk: bytes", *rows)
+    ebt.ok(sum(r["alive_bytes"] for r in rows) >= 4000000, "grown: alive with all its bytes", *rows)
+    node.eval("fixture:stop(G)")
+
+
 if __name__ == "__main__":
-    ebt.run(carriers)
+    ebt.run(carriers, pool, lifetimes, grown)

@@ -17,7 +17,7 @@
 -export([main/0, main/1]).
 -export([worker/0, worker/1, worker/2, worker_init/0, do/2, send/2, await/1, stop/1]).
 -export([hibernate/2, hibernated/0, plain/1, start_server/0, init/1, handle_call/3, handle_cast/2]).
--export([held/1, gcs/1, trace_gcs/1, traced_gcs/1, allocator/1, settled/0, drained/0, noted/2]).
+-export([held/1, gcs/1, trace_gcs/1, traced_gcs/1, traced_words/1, fresh_words/1, allocator/1, settled/0, drained/0, noted/2]).
 -export([spawn_chatter/0, exited/1, router/1, router_init/0, routed/1]).
 -export([nif_load/1, nif_alloc_binary/1, nif_new_binary/1, nif_hold/2, nif_release/1]).
 -export([nif_release_binary/2, driver_open/1, driver_call/3]).
@@ -62,11 +62,16 @@ eval(Port, Line, Bindings) ->
             Bindings
     end.
 
-%% `Variable = ...` binds it anew.
-unbound([{match, _, {var, _, Name}, _} | _], Bindings) ->
-    erl_eval:del_binding(Name, Bindings);
+%% `Pattern = ...` binds its variables anew.
+unbound([{match, _, Pattern, _} | _], Bindings) ->
+    lists:foldl(fun erl_eval:del_binding/2, Bindings, variables(Pattern));
 unbound(_, Bindings) ->
     Bindings.
+
+variables({var, _, Name}) -> [Name];
+variables(Form) when is_tuple(Form) -> variables(tuple_to_list(Form));
+variables([Head | Tail]) -> variables(Head) ++ variables(Tail);
+variables(_) -> [].
 
 say(Port, Value) ->
     port_command(Port, ["{\"ok\":", json(Value), "}\n"]).
@@ -182,6 +187,7 @@ op({driver, N, Size}, S) -> [nif_hold(N, Size) | S];
 op({driver_free}, [Held | Rest]) -> nif_release(Held), Rest;
 op({keep_every, K}, S) -> keep_every(K, S);
 op({keep, N}, S) -> lists:sublist(S, N);
+op({keep_nth, K}, S) -> keep_nth(K, 1, S);
 op({append, N, Size}, S) -> append(N, binary:copy(<<"a">>, Size), S);
 op({scheduler, N}, S) -> on_scheduler(N), S;
 op({spawn, N}, S) -> spawn_short(N), S;
@@ -302,6 +308,10 @@ lived(Began, Made) ->
     erlang:garbage_collect(),
     put(lived, [Left - Made, os:perf_counter(nanosecond) - Began]).
 
+keep_nth(_, _, []) -> [];
+keep_nth(K, 1, [H | T]) -> [H | keep_nth(K, K, T)];
+keep_nth(K, I, [_ | T]) -> keep_nth(K, I - 1, T).
+
 %% ---- processes of other kinds ----------------------------------------------
 
 %% A plain spawn that makes N binaries of 1000 bytes and then waits for `stop`.
@@ -373,42 +383,66 @@ gcs(Pid) ->
 %% Count the collections of Pid by the VM's own tracing; the tracer is a process
 %% that answers traced_gcs/1 with {Minor, Major}.
 trace_gcs(Pid) ->
-    Tracer = spawn(fun() -> tracer(0, 0, none) end),
+    Tracer = spawn(fun() -> put(words, 0), tracer(0, 0, none) end),
     1 = erlang:trace(Pid, true, [garbage_collection, {tracer, Tracer}]),
     Tracer.
 
-traced_gcs({Tracer, Pid}) ->
+traced_gcs(Traced) ->
+    traced(Traced, count).
+
+%% Words that had come since the collection before, summed up over all of them.
+traced_words(Traced) ->
+    traced(Traced, words).
+
+traced({Tracer, Pid}, What) ->
     %% All trace messages of Pid are with the tracer when this one comes back.
     Ref = erlang:trace_delivered(Pid),
     receive {trace_delivered, Pid, Ref} -> ok after 20000 -> exit(not_delivered) end,
-    Tracer ! {self(), count},
-    receive {Tracer, Counts} -> Counts after 20000 -> exit(no_answer) end.
+    Tracer ! {self(), What},
+    receive {Tracer, Answer} -> Answer after 20000 -> exit(no_answer) end.
 
 %% A minor collection that the VM begins and then does as a major one instead shows
 %% as start and end with nothing moved, directly before the major one: one major.
 tracer(Minor, Major, Last) ->
     receive
-        {trace, _, gc_minor_start, Info} -> tracer(Minor, Major, {minor, used(Info)});
+        {trace, _, gc_minor_start, Info} ->
+            add_words(Info),
+            tracer(Minor, Major, {minor, used(Info)});
         {trace, _, gc_minor_end, Info} ->
             tracer(Minor + 1, Major, {ended, Last =:= {minor, used(Info)}});
         {trace, _, gc_major_start, _} when Last =:= {ended, true} ->
             tracer(Minor - 1, Major, major);
-        {trace, _, gc_major_start, _} -> tracer(Minor, Major, major);
+        {trace, _, gc_major_start, Info} -> add_words(Info), tracer(Minor, Major, major);
         {trace, _, gc_major_end, _} -> tracer(Minor, Major + 1, none);
-        {From, count} -> From ! {self(), {Minor, Major}}, tracer(Minor, Major, Last)
+        {From, count} -> From ! {self(), {Minor, Major}}, tracer(Minor, Major, Last);
+        {From, words} -> From ! {self(), get(words)}, tracer(Minor, Major, Last)
     end.
+
+add_words(Info) ->
+    put(words, get(words) + since_gc(Info)).
+
+%% recent_size is what survived the last collection.
+since_gc(Info) ->
+    [Heap, Mbuf, Recent] = [proplists:get_value(K, Info) || K <- [heap_size, mbuf_size, recent_size]],
+    Heap + Mbuf - Recent.
+
+%% Words that came to a process since its last collection.
+fresh_words(Pid) ->
+    {garbage_collection_info, Info} = process_info(Pid, garbage_collection_info),
+    since_gc(Info).
 
 %% Not mbuf_size: the trace messages themselves are built there.
 used(Info) ->
     [proplists:get_value(K, Info) || K <- [heap_size, old_heap_size, recent_size]].
 
-%% One map per instance: carriers there are (employed, pooled, single), and the
-%% calls made, of system_info({allocator, Name}). Keys of calls lose the
+%% One map per instance: carriers there are (employed, pooled, single), how many it
+%% has fetched from the pool, and the calls made, of system_info({allocator, Name}). Keys of calls lose the
 %% allocator's name: alloc, free, realloc, mseg_alloc, sys_alloc and so on.
 allocator(Name) ->
     Prefix = lists:sublist(atom_to_list(Name), length(atom_to_list(Name)) - length("alloc")),
     [maps:merge(#{instance => Instance, carriers => carriers(carriers, Info),
-                  carriers_size => carriers(carriers_size, Info)}, calls(Prefix, Info))
+                  carriers_size => carriers(carriers_size, Info), fetch => fetches(Info)},
+                calls(Prefix, Info))
      || {instance, Instance, Info} <- erlang:system_info({allocator, Name})].
 
 %% Carriers, or their bytes, by kind. The count has current, last maximum and maximum, or only
@@ -417,6 +451,15 @@ carriers(What, Info) ->
     maps:from_list([{Kind, element(2, lists:keyfind(What, 1, Part))}
                     || {Kind, Part} <- Info,
                        lists:member(Kind, [mbcs, mbcs_pool, sbcs])]).
+
+%% Carriers that it has ever fetched from the pool.
+fetches(Info) ->
+    case lists:keyfind(mbcs_pool, 1, Info) of
+        {mbcs_pool, Pool} ->
+            {fetch, Giga, Rest} = lists:keyfind(fetch, 1, Pool),
+            Giga * 1000000000 + Rest;
+        false -> 0
+    end.
 
 calls(Prefix, Info) ->
     {calls, Calls} = lists:keyfind(calls, 1, Info),
