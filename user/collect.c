@@ -617,6 +617,7 @@ void collect(struct vm *vm, struct probe *p, const struct collect_input *in,
 	size_t i;
 
 	memset(m, 0, sizeof(*m));
+	collect_step(p, base); /* what came since the last look */
 	collect_sampling(p, base, m);
 	if (births)
 		alive_read(&alive, vm, p, in->want & WANT_BIN);

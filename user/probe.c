@@ -267,11 +267,15 @@ static int fill_others(struct probe *p, unsigned int want)
 	return 0;
 }
 
+/* Rows that may come between two looks: each look sums up what is too much (fold.h). */
+#define ROWS_ROOM 4096
+
 /* What belongs to the sections that were not asked for takes no memory. */
 static void size_maps(struct probe *p, unsigned int want, unsigned int max_processes)
 {
 	bool births = want & (WANT_ALLOC | WANT_BIN);
 
+	max_processes += ROWS_ROOM;
 	bpf_map__set_max_entries(p->skel->maps.procs, max_processes + 1);
 	bpf_map__set_max_entries(p->skel->maps.alloc_rows,
 				 want & WANT_ALLOC ? 2 * max_processes + VM_MAX_TYPES : 1);
