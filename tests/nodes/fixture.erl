@@ -18,6 +18,7 @@
 -export([worker/0, worker/1, worker/2, worker_init/0, do/2, send/2, await/1, stop/1]).
 -export([hibernate/2, hibernated/0, plain/1, start_server/0, init/1, handle_call/3, handle_cast/2]).
 -export([held/1, gcs/1, trace_gcs/1, traced_gcs/1, traced_words/1, fresh_words/1, allocator/1, settled/0, drained/0, noted/2]).
+-export([storm/1, storm_init/2, mayfly/0]).
 -export([spawn_chatter/0, exited/1, router/1, router_init/0, routed/1]).
 -export([nif_load/1, nif_alloc_binary/1, nif_new_binary/1, nif_hold/2, nif_release/1]).
 -export([nif_release_binary/2, driver_open/1, driver_call/3]).
@@ -173,6 +174,7 @@ op({copy, N, Size}, S) ->
     %% The one copied is one of the N.
     First = binary:copy(<<"x">>, Size),
     copies(N - 1, First, [First | S]);
+op({copy_slowly, N, Size, Ms}, S) -> copies_slowly(10, N div 10, Size, Ms div 10, S);
 op({bits, N, Size}, S) -> bits(N, (Size - 4) * 8, S);
 op({nif_alloc, N, Size}, S) -> nif_alloc(N, Size, S);
 op({nif_new, N, Size}, S) -> nif_new(N, Size, S);
@@ -205,6 +207,12 @@ op(drop, _) -> [].
 
 copies(0, _, S) -> S;
 copies(N, Bin, S) -> copies(N - 1, Bin, [binary:copy(Bin) | S]).
+
+copies_slowly(0, _, _, _, S) -> S;
+copies_slowly(Times, N, Size, Ms, S) ->
+    First = binary:copy(<<"x">>, Size),
+    New = copies(N - 1, First, [First | S]),
+    receive after Ms -> copies_slowly(Times - 1, N, Size, Ms, New) end.
 
 bits(0, _, S) -> S;
 bits(N, Bits, S) -> bits(N - 1, Bits, [<<N:32, 0:Bits>> | S]).
@@ -271,6 +279,29 @@ short(I) ->
     L = lists:seq(1, 300),
     Bin = binary:copy(<<I:32>>, 50),
     byte_size(Bin) + length(L).
+
+%% N processes, some hundreds at a time; each has a heap and makes one refc binary of 200 bytes.
+storm(N) ->
+    {Pid, Ref} = spawn_monitor(?MODULE, storm_init, [N, min(N, 200)]),
+    receive {'DOWN', Ref, process, Pid, Reason} -> Reason after 600000 -> exit(too_long) end.
+
+storm_init(N, Room) ->
+    [spawn_monitor(?MODULE, mayfly, []) || _ <- lists:seq(1, Room)],
+    storm_on(N - Room, Room).
+
+storm_on(0, 0) -> ok;
+storm_on(N, Alive) ->
+    receive
+        {'DOWN', _, process, _, normal} when N > 0 ->
+            spawn_monitor(?MODULE, mayfly, []),
+            storm_on(N - 1, Alive);
+        {'DOWN', _, process, _, normal} -> storm_on(0, Alive - 1)
+    end.
+
+mayfly() ->
+    L = lists:seq(1, 300),
+    Bin = binary:copy(<<"m">>, 200),
+    true = byte_size(Bin) < length(L).
 
 ets_erase(_, From, To) when From > To -> ok;
 ets_erase(Tab, From, To) ->
