@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is left of a full table: so many rows may come until the next time. */
+#define KEEP(n) ((n)-(n) / 4)
+
 struct fold_candidate {
 	uint64_t who, weight[FOLD_N];
 	double share; /* of the whole, by the measure that makes it heaviest */
@@ -32,8 +35,8 @@ bool fold_due(const struct fold *f, const struct probe *p)
 	struct probe_counts c;
 
 	probe_counts(p, &c);
-	return c.procs_made - f->procs_gone > f->max_processes / 4 * 3 ||
-	       c.alloc_rows_made - f->alloc_rows_gone > f->max_processes / 2 * 3;
+	return c.procs_made - f->procs_gone > f->max_processes ||
+	       c.alloc_rows_made - f->alloc_rows_gone > 2 * f->max_processes;
 }
 
 static int by_share(const void *a, const void *b)
@@ -150,7 +153,8 @@ void fold_run(struct fold *f, struct probe *p, struct map_copy *procs, struct ma
 	for (nallocs = i = 0, ak = ac.keys; i < ac.n; i++)
 		nallocs += ak[i].who != EB_KEY_OTHER; /* those are there from the start */
 	qsort(c, by_who.n, sizeof(*c), by_share);
-	for (i = 0; i < by_who.n && (nprocs > f->max_processes / 2 || nallocs > f->max_processes);
+	for (i = 0; i < by_who.n && (nprocs > KEEP(f->max_processes) ||
+			       nallocs > 2 * KEEP(f->max_processes));
 	     i++) {
 		/* threads, and the functions of drivers and NIFs, are few, and always of interest */
 		if (EB_KEY_TAG(c[i].who) != 3 && EB_KEY_TAG(c[i].who) != 7)

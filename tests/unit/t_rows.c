@@ -344,14 +344,14 @@ static void due(void)
 {
 	struct fold f = { .max_processes = 100 };
 
-	fake_counts.procs_made = 75;
-	fake_counts.alloc_rows_made = 150;
-	ok(!fold_due(&f, NULL), "fold: not due while a quarter of the room is left");
-	fake_counts.procs_made = 76;
+	fake_counts.procs_made = 100;
+	fake_counts.alloc_rows_made = 200;
+	ok(!fold_due(&f, NULL), "fold: not due while all fit");
+	fake_counts.procs_made = 101;
 	ok(fold_due(&f, NULL), "fold: due when there are many processes");
 	f.procs_gone = 1;
 	ok(!fold_due(&f, NULL), "fold: those taken out count no more");
-	fake_counts.alloc_rows_made = 151;
+	fake_counts.alloc_rows_made = 201;
 	ok(fold_due(&f, NULL), "fold: due when there are many rows of allocations");
 	f.alloc_rows_gone = 1;
 	ok(!fold_due(&f, NULL), "fold: nor do rows of allocations");
@@ -365,10 +365,10 @@ static void fold(struct fold *f, struct map_copy *procs, struct map_copy *allocs
 	fold_run(f, NULL, procs ? procs : &none[0], allocs ? allocs : &none[1]);
 }
 
-/* Twenty processes, the one numbered n with n units of something; room for half of twenty. */
+/* Twenty processes, the one numbered n with n units of something; ten of them are kept. */
 static void choice(void)
 {
-	struct fold f = { .max_processes = 20 };
+	struct fold f = { .max_processes = 13 };
 	uint64_t thread = 77 << 8 | EB_KEY_THREAD, api = EB_API_DRV_INC << 8 | EB_KEY_API;
 	uint64_t port = 5 << 4 | 7;
 	size_t i, left = 0;
@@ -391,7 +391,7 @@ static void choice(void)
 	ok(fake_find(MAP_PROCS, &(uint64_t){ PID(1) }) &&
 	   fake_find(MAP_PROCS, &(uint64_t){ PID(2) }),
 	   "fold: the heaviest by any measure stay");
-	is_u64(fake_maps[MAP_PROCS].n, 10, "fold: half of the room is left");
+	is_u64(fake_maps[MAP_PROCS].n, 10, "fold: three quarters of the rows are left");
 	for (i = 16; i <= 20; i++)
 		left += !!fake_find(MAP_PROCS, &(uint64_t){ PID(i) });
 	is_u64(left, 5, "fold: the lightest of the rest went");
@@ -405,7 +405,7 @@ static void choice(void)
 	fake_clear();
 
 	/* of equal weight: those that have ended go first */
-	f = (struct fold){ .max_processes = 20 };
+	f = (struct fold){ .max_processes = 13 };
 	for (i = 1; i <= 20; i++) {
 		proc(PID(i))->created_bytes = 7;
 		proc(PID(i))->flags = i % 2 ? EB_PROC_EXITED : 0;
@@ -418,7 +418,7 @@ static void choice(void)
 	fake_clear();
 
 	/* few processes, many types */
-	f = (struct fold){ .max_processes = 20 };
+	f = (struct fold){ .max_processes = 13 };
 	for (i = 0; i < 40; i++) {
 		proc(PID(1 + i / 10))->created = 1;
 		alloc(PID(1 + i / 10), i % 10)->alloc_bytes = 100 * (i / 10) + 1;
@@ -445,7 +445,7 @@ static void choice(void)
 /* What was reported of a row before it was taken out is not reported again. */
 static void folded_after_report(void)
 {
-	struct fold f = { .max_processes = 2 };
+	struct fold f = { .max_processes = 1 };
 	struct map_copy procs = { 0 }, allocs = { 0 }, now;
 	uint64_t i;
 
@@ -493,7 +493,7 @@ static void lose_it(enum probe_map map, const void *key)
 
 static void meanwhile(void)
 {
-	struct fold f = { .max_processes = 2 };
+	struct fold f = { .max_processes = 1 };
 
 	proc(PID(1))->created_bytes = 1;
 	proc(PID(2))->created_bytes = 9;
@@ -503,7 +503,7 @@ static void meanwhile(void)
 	   "fold: a row that grew meanwhile is within the bound");
 	fold_free(&f);
 	fake_clear();
-	f = (struct fold){ .max_processes = 2 };
+	f = (struct fold){ .max_processes = 1 };
 	proc(PID(1))->created_bytes = 1;
 	proc(PID(2))->created_bytes = 9;
 	fake_before_take = lose_it;
@@ -572,7 +572,7 @@ static void bounds(void)
 	ok(fold_bound(&f, 0, 5) == 15 && fold_bound(&f, 1, 5) == 35,
 	   "bound: what found the map full may have been any one's, on top of it");
 	/* taken out twice: while it lived, and when it had ended */
-	f = (struct fold){ .max_processes = 2 };
+	f = (struct fold){ .max_processes = 1 };
 	for (i = 0; i < 2; i++) {
 		proc(PID(1))->created_bytes = 10;
 		proc(PID(1))->flags = i ? EB_PROC_EXITED : 0;
