@@ -18,6 +18,8 @@
 #define DEFAULT_LIMIT 20
 #define SCREEN_LIMIT 5 /* rows a section in the text of `trace`: all four fit a screen */
 #define MAX_NOTES 24
+#define STORM_NS 500000000ULL
+#define STORM_TICK_NS 5000000ULL
 
 static volatile sig_atomic_t stop_signal;
 
@@ -224,6 +226,14 @@ static void progress(const struct session *s, uint64_t end)
 	fputs("   ", stderr);
 }
 
+/* How long nothing needs to be looked at; when processes come and go by thousands, not long. */
+static uint64_t tick_ns(const struct session *s, uint64_t now)
+{
+	bool storm = s->base.fold.last_ns && now - s->base.fold.last_ns < STORM_NS;
+
+	return storm ? STORM_TICK_NS : watch_tick_ns(&s->watch);
+}
+
 /* Until the time is up, a signal, or the end of the target. */
 static int watch_until(struct session *s, uint64_t until, uint64_t end)
 {
@@ -234,8 +244,8 @@ static int watch_until(struct session *s, uint64_t until, uint64_t end)
 
 	while (!stop_signal && (now = now_ns()) < until) {
 		left = until - now;
-		if (left > watch_tick_ns(&s->watch))
-			left = watch_tick_ns(&s->watch);
+		if (left > tick_ns(s, now))
+			left = tick_ns(s, now);
 		ts = (struct timespec){ left / 1000000000, left % 1000000000 };
 		if ((ppoll(&pfd, 1, &ts, NULL) > 0 && pfd.revents) ||
 		    (pfd.fd < 0 && !target_alive(&s->vm.target))) {

@@ -188,6 +188,7 @@ void fold_run(struct fold *f, struct probe *p, struct map_copy *procs, struct ma
 			note_weights(f, gone[i], heaviest);
 	for (m = 0; m < FOLD_N; m++)
 		f->live_sum[m] += heaviest[m];
+	f->last_ns = now_ns();
 	log_all("%llu rows summed up so far, %zu left", (unsigned long long)f->folded, nprocs);
 	free(gone);
 	free(c);

@@ -275,10 +275,11 @@ static void size_maps(struct probe *p, unsigned int want, unsigned int max_proce
 {
 	bool births = want & (WANT_ALLOC | WANT_BIN);
 
-	max_processes += ROWS_ROOM;
-	bpf_map__set_max_entries(p->skel->maps.procs, max_processes + 1);
+	bpf_map__set_max_entries(p->skel->maps.procs, max_processes + ROWS_ROOM + 1);
+	/* one that just came and went has a row for its heap, its Process, and what it made */
 	bpf_map__set_max_entries(p->skel->maps.alloc_rows,
-				 want & WANT_ALLOC ? 2 * max_processes + VM_MAX_TYPES : 1);
+				 want & WANT_ALLOC ? 2 * max_processes + 3 * ROWS_ROOM +
+							     VM_MAX_TYPES : 1);
 	bpf_map__set_max_entries(p->skel->maps.births, births ? EB_MAX_BIRTHS : 1);
 	if (!(want & WANT_CARRIER)) {
 		bpf_map__set_max_entries(p->skel->maps.carriers, 1);
