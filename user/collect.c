@@ -25,8 +25,23 @@ void collect_counters(struct vm *vm, struct vm_counters *c)
 	c->known = vm_gc_info(vm, &c->gc_cols, &reclaimed);
 }
 
+static void row_gone(void *arg, uint64_t who, const struct eb_proc *row)
+{
+	struct collect_base *base = arg;
+	struct came came;
+
+	if (!term_is_pid(who))
+		return;
+	fresh_row_gone(&base->fresh, who, row, &came);
+	base->folded.refs += came.refs;
+	base->folded.bytes += came.bytes;
+	base->folded.words += came.words;
+}
+
 void collect_start(struct vm *vm, unsigned int want, struct collect_base *base)
 {
+	base->fold.gone = row_gone;
+	base->fold.gone_arg = base;
 	if (want & (WANT_GC | WANT_BIN))
 		fresh_take(&base->fresh, vm);
 }
@@ -537,6 +552,28 @@ static void rows_of_fresh(struct vm *vm, const struct held_collector *h,
 	pairs_free(&gc_row_of);
 }
 
+/* What came to those that were summed up: at least so much. */
+static void row_of_folded(const struct collect_input *in, struct collect_base *base,
+			  struct model *m)
+{
+	struct who *other = model_who(m, EB_KEY_OTHER);
+	struct bin_row *b;
+	size_t i;
+
+	if (other && in->want & WANT_BIN) {
+		b = bin_row_of(m, other);
+		b->acquired_known = true;
+		b->acquired = base->folded.refs;
+		b->acquired_bytes = base->folded.bytes;
+	}
+	for (i = 0; other && i < m->gc.n; i++)
+		if (m->gc.v[i].who == other) {
+			m->gc.v[i].allocated_known = true;
+			m->gc.v[i].allocated_words = base->folded.words;
+		}
+	memset(&base->folded, 0, sizeof(base->folded));
+}
+
 static void collect_held(struct vm *vm, const struct map_copy *raw, const struct collect_input *in,
 			 struct alive *alive, struct collect_base *base, struct model *m)
 {
@@ -559,6 +596,8 @@ static void collect_held(struct vm *vm, const struct map_copy *raw, const struct
 		rows_of_alive(vm, alive, m);
 	}
 	rows_of_fresh(vm, &h, raw, in, base, m);
+	row_of_folded(in, base, m);
+	fresh_forget(&base->fresh, vm);
 	free(h.rows.v);
 	pairs_free(&h.row_of);
 }

@@ -30,6 +30,7 @@ struct collect_base {
 	uint64_t unrowed_words;
 	struct fresh fresh;
 	struct fold fold;
+	struct came folded; /* what came to processes whose rows were summed up */
 };
 
 /* Right after the probes were set: what there was before is not to be taken for new. */

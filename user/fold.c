@@ -168,6 +168,8 @@ void fold_run(struct fold *f, struct probe *p, struct map_copy *procs, struct ma
 			c[i].ended = proc.flags & EB_PROC_EXITED;
 			c[i].weight[FOLD_BIN] = fold_weight(&proc, 0, FOLD_BIN);
 			c[i].weight[FOLD_GC] = fold_weight(&proc, 0, FOLD_GC);
+			if (f->gone)
+				f->gone(f->gone_arg, c[i].who, &proc);
 			take_off(&pix, &c[i].who, MAP_PROCS, &proc);
 			proc_add(&f->proc, &proc);
 			f->procs_gone++;

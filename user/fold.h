@@ -20,6 +20,9 @@ struct fold {
 	struct eb_alloc *allocs;	     /* by type */
 	uint32_t *alloc_types;
 	uint64_t folded;		     /* rows of processes, of the whole run */
+	/* told of each row before it is summed up */
+	void (*gone)(void *arg, uint64_t who, const struct eb_proc *row);
+	void *gone_arg;
 	uint64_t last_ns;		     /* when rows were last taken out */
 	uint64_t procs_gone, alloc_rows_gone;
 	/* the heaviest that had ended and cannot come back; live_sum as it was then included */

@@ -18,6 +18,7 @@ static struct fresh_entry *entry_of(struct fresh *f, uint64_t pid)
 		memset(&f->v[at], 0, sizeof(f->v[at]));
 		f->v[at].pid = pid;
 	}
+	f->v[at].round = f->round;
 	return &f->v[at];
 }
 
@@ -114,6 +115,34 @@ void fresh_came(struct fresh *f, uint64_t pid, const struct eb_proc *raw,
 	}
 	if (sum.words_known)
 		out->words = beyond(sum.words, &e->shown.words);
+}
+
+void fresh_row_gone(struct fresh *f, uint64_t pid, const struct eb_proc *raw, struct came *out)
+{
+	struct fresh_entry *e;
+
+	fresh_came(f, pid, raw, NULL, out);
+	if (!raw->first_ns)
+		return; /* what it had at the start still counts */
+	/* told up to its last collection; the next one finds what came since that */
+	e = entry_of(f, pid);
+	e->ns = 0;
+	memset(&e->start, 0, sizeof(e->start));
+	memset(&e->shown, 0, sizeof(e->shown));
+}
+
+void fresh_forget(struct fresh *f, struct vm *vm)
+{
+	struct pairs kept = { 0 };
+	struct proc_image image;
+	size_t i;
+
+	for (i = 0; i < f->by_pid.n; i++)
+		if (f->v[i].round == f->round || !snap_proc_find(vm, f->v[i].pid, &image))
+			f->v[pairs_add(&kept, f->v[i].pid, 0)] = f->v[i];
+	pairs_free(&f->by_pid);
+	f->by_pid = kept;
+	f->round++;
 }
 
 void fresh_free(struct fresh *f)

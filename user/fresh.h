@@ -24,6 +24,7 @@ struct fresh_entry {
 	uint64_t ns;	   /* when it was looked at first; 0: it was not there at the start */
 	struct came start; /* since its last collection, at that moment */
 	struct came shown; /* up to the end of the last interval that was reported */
+	unsigned int round; /* when it was last asked about */
 };
 
 struct fresh {
@@ -31,6 +32,7 @@ struct fresh {
 	struct fresh_entry *v;
 	size_t cap;
 	bool taken; /* the look at the start took place */
+	unsigned int round;
 	/* called now and then during a look: on large nodes it takes seconds */
 	void (*tick)(void *arg);
 	void *tick_arg;
@@ -47,6 +49,10 @@ void fresh_take(struct fresh *f, struct vm *vm);
  */
 void fresh_came(struct fresh *f, uint64_t pid, const struct eb_proc *raw,
 		const struct held_bins *now, struct came *out);
+/* The same of a process whose row is taken out: a row that it gets later starts from nothing. */
+void fresh_row_gone(struct fresh *f, uint64_t pid, const struct eb_proc *raw, struct came *out);
+/* Once per interval: processes that ended and were not asked about are forgotten. */
+void fresh_forget(struct fresh *f, struct vm *vm);
 void fresh_free(struct fresh *f);
 
 #endif

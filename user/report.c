@@ -552,7 +552,7 @@ static void sum_bin(const struct model *m, struct table *t)
 		released += r->released;
 		released_bytes += r->released_bytes;
 		died += r->died;
-		if (r->acquired_known && r->who->pid) {
+		if (r->acquired_known && EB_KEY_TAG(r->who->key) != EB_KEY_API) {
 			acquired += r->acquired;
 			acquired_bytes += r->acquired_bytes;
 			acquired_known = true;

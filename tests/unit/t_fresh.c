@@ -39,6 +39,16 @@ void snap_proc_ids_free(struct proc_ids *ids)
 	free(ids->v);
 }
 
+int snap_proc_find(struct vm *vm, eterm_t pid, struct proc_image *p)
+{
+	size_t i;
+
+	for (i = 0; i < ntable; i++)
+		if (table[i].id == pid)
+			return 0;
+	return -1;
+}
+
 long snap_held_all(struct vm *vm, struct held_walk *walk, const struct held_visitor *v)
 {
 	struct proc_id who = { 0 };
@@ -352,11 +362,37 @@ static bool live(unsigned int *exact)
 		told.words == l.truth.words);
 }
 
+/* Rows that are taken out, and processes that end. */
+static void gone(void)
+{
+	struct held_bins some = held(7, 70), now = held(4, 40);
+	struct eb_proc r = row(LATER, 9, 20), again = row(LATER, 3, 0), none = row(0, 0, 0);
+	struct fresh f = start(&some, true);
+	struct came came;
+
+	fresh_row_gone(&f, P, &r, &came);
+	is_came(&came, 22, 220, "row taken out: all up to its last collection is told");
+	fresh_came(&f, P, &again, &now, &came);
+	is_came(&came, 7, 70, "row taken out: a later row tells what came since");
+	fresh_free(&f);
+	f = start(&some, true);
+	fresh_row_gone(&f, P, &none, &came);
+	fresh_came(&f, P, &r, NULL, &came);
+	is_came(&came, 22, 220, "row taken out before a collection: the start still counts");
+	fresh_forget(&f, NULL);
+	is_u64(f.by_pid.n, 2, "forget: those that were asked about, and those that live, stay");
+	ntable = 1; /* P has ended */
+	fresh_forget(&f, NULL);
+	is_u64(f.by_pid.n, 1, "forget: what ended and is not asked about any more goes");
+	fresh_free(&f);
+}
+
 int main(void)
 {
 	unsigned int i, good = 0, exact = 0;
 
 	cases();
+	gone();
 	intervals();
 	for (i = 0; i < 2000; i++)
 		good += live(&exact);
