@@ -161,6 +161,27 @@ def exact(node):
     node.eval("[fixture:stop(P) || P <- [A, B]]")
 
 
+def foreign_carriers(node):
+    """Blocks in carriers that another allocator has taken over (OTP 23), freed at rest."""
+    node.eval("[A, B] = [fixture:worker([{scheduler, I}]) || I <- [1, 2]]")
+    for _ in range(4):
+        # one in a hundred stays; heaps then take some of the carriers
+        node.eval("[fixture:do(A, Op) || Op <- [{copy, 8000, 4090}, {keep_nth, 100}, {gc, major, 1}]]")
+        node.eval("[fixture:do(B, {list, N}) || N <- [100000, 50000]]")
+        node.quiet()
+        with ebt.trace(node) as t:
+            node.eval("[fixture:do(A, Op) || Op <- [drop, {gc, major, 1}]]")
+            node.quiet()
+            doc = t.stop()
+        if node.release == "23" and doc["sections"]["carrier"]["totals"]["fetched"]:
+            continue
+        calls = doc["sections"]["alloc"]["totals"]["by_allocator"]
+        ebt.equal({c["allocator"]: [c[k] for k in CALLS] for c in calls},
+                  {c["allocator"]: [c["vm_" + k] for k in CALLS] for c in calls},
+                  "foreign carriers: calls as the VM counts them")
+    node.eval("[fixture:stop(P) || P <- [A, B]]")
+
+
 def live(node):
     """What was allocated under watch and is there at the end."""
     node.eval("K = fixture:worker([{min_heap_size, 20000}])")
@@ -190,4 +211,4 @@ def live(node):
 
 
 if __name__ == "__main__":
-    ebt.run(ets, names, whose, port, exact, live)
+    ebt.run(ets, names, whose, port, exact, foreign_carriers, live)
