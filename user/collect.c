@@ -524,8 +524,13 @@ static void rows_of_fresh(struct vm *vm, const struct held_collector *h,
 		}
 		held = pairs_find(&h->row_of, pid, 0);
 		fresh_came(&base->fresh, pid, p, held < 0 ? NULL : &h->rows.v[held].held, &came);
-		if (!p && !came.refs && !came.words)
+		if (!p && !came.refs && !came.words) {
+			/* nothing is an answer, too, but makes no row */
+			who = model_who(m, pid);
+			if (who && who->bin_row)
+				m->bin.v[who->bin_row - 1].acquired_known = came.refs_known;
 			continue;
+		}
 		/* beyond the bound: without a row of its own nothing is said */
 		if (!model_who(m, pid) && m->nwhos >= base->fold.max_processes)
 			continue;
