@@ -411,7 +411,12 @@ static void print_hist(const struct table_hist *th)
 static const char *fmt_bound(double v, enum unit unit, char *num, size_t size)
 {
 	static const char *const bytes[] = { " B", " KiB", " MiB", " GiB", " TiB" };
-	static const char *const ns[] = { " ns", " us", " ms", " s" };
+	/* from `limit` of them on, the next unit, which has `units` of them */
+	static const struct { const char *name; double limit, units; } ns[] = {
+		{ " ns", 1000, 1000 }, { " us", 1000, 1000 }, { " ms", 1000, 1000 },
+		{ " s", 100, 60 },     { " min", 100, 60 },   { " h", 48, 24 },
+		{ " d", 1e18, 1 },
+	};
 	unsigned int u = 0;
 
 	if (unit == UNIT_BYTES) {
@@ -421,12 +426,12 @@ static const char *fmt_bound(double v, enum unit unit, char *num, size_t size)
 		return bytes[u];
 	}
 	if (unit == UNIT_NS) {
-		for (; v >= 1000 && u + 1 < ARRAY_SIZE(ns); u++)
-			v /= 1000;
+		for (; v >= ns[u].limit; u++)
+			v /= ns[u].units;
 		snprintf(num, size, v < 9.95 ? "%.1f" : "%.0f", v);
 		if (strlen(num) > 2 && !strcmp(num + strlen(num) - 2, ".0"))
 			num[strlen(num) - 2] = '\0';
-		return ns[u];
+		return ns[u].name;
 	}
 	fmt_count(v, num, size);
 	return "";

@@ -573,15 +573,15 @@ static void histograms(void)
 	is_line(HIST(UNIT_BYTES, { 37, 1 }, { 39, 3 }),
 		"  x: 128 GiB ▃·█ 512 GiB+, 75 % in 512 GiB+", "the top slot has no end");
 	is_line(HIST(UNIT_NS, { 9, 1 }, { 39, 1 }),
-		"  x: 512 ns █·····························█ 550 s+, 50 % in 512 ns..1 us",
+		"  x: 512 ns █·····························█ 9.2 min+, 50 % in 512 ns..1 us",
 		"nor has that of durations");
 	two[0] = HIST(UNIT_NS, { 38, 1 }, { 39, 1 }, { 47, 2 });
 	two[0].slots = EB_LIFE_SLOTS;
-	is_line(two[0], "  x: 275 s ▄▄·······█ 140737 s+, 50 % in 140737 s+",
+	is_line(two[0], "  x: 4.6 min ▄▄·······█ 39 h+, 50 % in 39 h+",
 		"lifetimes are counted further");
 	two[0] = HIST(UNIT_NS, { 40, 1 });
 	two[0].slots = EB_LIFE_SLOTS;
-	is_line(two[0], "  x: 1100 s █ 2199 s, 100 % in 1100..2199 s", "and have ends there");
+	is_line(two[0], "  x: 18 min █ 37 min, 100 % in 18..37 min", "and have ends there");
 	is_line(HIST(UNIT_NS, { 12, 2 }, { 29, 1 }),
 		"  x: 4.1 us █················▄ 1.1 s, 67 % in 4.1..8.2 us", "broken units");
 	is_line(HIST(UNIT_BYTES, { 3, huge }, { 4, huge - 1 }, { 5, huge / 2 + 1 }, { 6, 1 }),
