@@ -132,7 +132,9 @@ static __always_inline void birth_return(struct pt_regs *ctx)
 	else if (!ptr)
 		ptr = st->birth_old; /* a failed realloc leaves it where it was */
 	if (ptr) {
-		if (bpf_map_update_elem(&births, &ptr, &st->birth, BPF_ANY))
+		/* a lock that cannot be had in time is another chance, a full map is not */
+		if (bpf_map_update_elem(&births, &ptr, &st->birth, BPF_ANY) &&
+		    bpf_map_update_elem(&births, &ptr, &st->birth, BPF_ANY))
 			add(lost_births, 1);
 		else
 			add(births_made, 1);
