@@ -47,15 +47,15 @@ static __always_inline __u32 birth_weight(struct eb_thread_state *st, int bin)
 {
 	int class = bin ? EB_BIRTH_BINARY : EB_BIRTH_OTHER;
 	__u32 window = bpf_jiffies64() >> 6, shift, floor;
-	__u64 alive = births_made - births_gone;
+	__s64 alive = births_made - births_gone;
 
 	if (!(bin ? cfg.want_bin_rows : cfg.want_alloc_rows))
 		return 0;
 	shift = st->sampler[class].shift;
 	if (st->sampler[class].window != window) {
-		/* as many as the last window would have needed */
+		/* as the window just before would have needed it; after a rest, all of them again */
 		shift = log2_slot(st->sampler[class].n / EB_BIRTH_TARGET);
-		if (st->sampler[class].n < EB_BIRTH_BURST)
+		if (st->sampler[class].n < EB_BIRTH_BURST || window - st->sampler[class].window > 1)
 			shift = 0;
 		st->sampler[class].window = window;
 		st->sampler[class].n = 0;
@@ -132,12 +132,11 @@ static __always_inline void birth_return(struct pt_regs *ctx)
 	else if (!ptr)
 		ptr = st->birth_old; /* a failed realloc leaves it where it was */
 	if (ptr) {
-		/* a lock that cannot be had in time is another chance, a full map is not */
-		if (bpf_map_update_elem(&births, &ptr, &st->birth, BPF_ANY) &&
-		    bpf_map_update_elem(&births, &ptr, &st->birth, BPF_ANY))
-			add(lost_births, 1);
-		else
+		/* again: over an older block whose end was not seen, or when a lock was not to be had */
+		if (!bpf_map_update_elem(&births, &ptr, &st->birth, BPF_NOEXIST))
 			add(births_made, 1);
+		else if (bpf_map_update_elem(&births, &ptr, &st->birth, BPF_ANY))
+			add(lost_births, 1);
 	}
 out:
 	st->birth.weight = 0;
