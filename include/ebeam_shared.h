@@ -27,9 +27,9 @@ enum eb_group {
 #define EB_SCRATCH_BYTES 832	/* one wide read of a Process, up to the last field we use */
 #define EB_MAX_THREADS 1024
 #define EB_MAX_CARRIER_ROWS 4096
-#define EB_MAX_CARRIERS 32768	/* created under watch and alive */
+#define EB_MAX_CARRIERS 8192	/* created under watch and alive */
 #define EB_MAX_INSTANCES 16384
-#define EB_MAX_BIRTHS 65536	/* blocks allocated under watch, recorded and alive */
+#define EB_MAX_BIRTHS 32768	/* blocks allocated under watch, recorded and alive */
 #define EB_MAX_SITES 64
 #define EB_MAX_ALLOCATORS 16
 #define EB_CHAIN_MAX 1000	/* off-heap nodes walked per collection, entry and return each */

@@ -337,8 +337,10 @@ static void collect_procs(struct vm *vm, const struct map_copy *rows,
 				b->acquired = v[i].acquired;
 				b->acquired_bytes = v[i].acquired_bytes;
 			}
-			hist_from_u32(&b->sizes, v[i].size_hist, EB_HIST_SLOTS);
-			hist_from_u32(&b->lives, v[i].life_hist, EB_LIFE_SLOTS);
+			if (b->created)
+				hist_from_u32(hist_at(&b->sizes), v[i].size_hist, EB_HIST_SLOTS);
+			if (b->died)
+				hist_from_u32(hist_at(&b->lives), v[i].life_hist, EB_LIFE_SLOTS);
 			created += b->created;
 			freed += b->freed;
 			died += b->died;
@@ -472,7 +474,7 @@ static void rows_of_alive(struct vm *vm, const struct alive *alive, struct model
 		b->alive += alive->bins[i].weight;
 		b->alive_bytes += alive->bins[i].weight * alive->bins[i].size;
 		age = now > alive->bins[i].ns ? now - alive->bins[i].ns : 0;
-		b->ages.slot[hist_slot(age)] += alive->bins[i].weight;
+		hist_at(&b->ages)->slot[hist_slot(age)] += alive->bins[i].weight;
 	}
 	for (i = 0; i < alive->holding_at.n; i++) {
 		g = &alive->holdings[i];

@@ -61,8 +61,12 @@ void model_free(struct model *m)
 	free(m->whos);
 	for (i = 0; i < m->carrier.n; i++)
 		free(m->carrier.v[i].by);
-	for (i = 0; i < m->bin.n; i++)
+	for (i = 0; i < m->bin.n; i++) {
+		free(m->bin.v[i].sizes);
+		free(m->bin.v[i].lives);
+		free(m->bin.v[i].ages);
 		free(m->bin.v[i].held_by);
+	}
 	for (i = 0; i < m->ngroups; i++)
 		free(m->groups[i]);
 	free(m->groups);
@@ -77,8 +81,15 @@ void hist_add(struct hist *to, const struct hist *from)
 {
 	size_t i;
 
-	for (i = 0; i < HIST_SLOTS; i++)
+	for (i = 0; from && i < HIST_SLOTS; i++)
 		to->slot[i] += from->slot[i];
+}
+
+struct hist *hist_at(struct hist **at)
+{
+	if (!*at)
+		*at = xcalloc(1, sizeof(**at));
+	return *at;
 }
 
 void hist_from_u32(struct hist *to, const uint32_t *slots, size_t n)

@@ -58,7 +58,8 @@ struct bin_row {
 	uint64_t died, died_bytes;
 	bool alive_known, births_sampled;
 	uint64_t alive, alive_bytes;
-	struct hist sizes, lives, ages;
+	/* NULL: empty, as in most of the many rows that only hold */
+	struct hist *sizes, *lives, *ages;
 	struct bin_holder *held_by; /* who holds those that are alive; most bytes first */
 	size_t nheld_by;
 };
@@ -155,7 +156,10 @@ void model_free(struct model *m);
 /* Merges the alloc rows of a type, a process, or an initial call into one each. */
 void model_alloc_by(struct model *m, enum alloc_by by);
 
+/* @from: NULL is an empty one. */
 void hist_add(struct hist *to, const struct hist *from);
+/* The histogram that a pointer is for, made when there is none yet. */
+struct hist *hist_at(struct hist **at);
 void hist_from_u32(struct hist *to, const uint32_t *slots, size_t n);
 /* The slot of a value, and bounds of a slot, inclusive. */
 unsigned int hist_slot(uint64_t value);

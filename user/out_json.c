@@ -31,7 +31,7 @@ static json_object *hist_json(const struct hist *h)
 	json_object *list = json_object_new_array(), *o;
 	unsigned int i;
 
-	for (i = 0; i < HIST_SLOTS; i++) {
+	for (i = 0; h && i < HIST_SLOTS; i++) {
 		if (!h->slot[i])
 			continue;
 		o = json_object_new_object();

@@ -267,19 +267,25 @@ static int fill_others(struct probe *p, unsigned int want)
 	return 0;
 }
 
-/* Rows that may come between two looks: each look sums up what is too much (fold.h). */
-#define ROWS_ROOM 4096
+/*
+ * Rows that may come between two looks, each of which takes a quarter of a full table out (fold.h):
+ * some 5000 in all.
+ */
+static unsigned int rows_room(unsigned int max_processes)
+{
+	return max_processes / 4 < 4096 ? 5120 - max_processes / 4 : 1024;
+}
 
 /* What belongs to the sections that were not asked for takes no memory. */
 static void size_maps(struct probe *p, unsigned int want, unsigned int max_processes)
 {
 	bool births = want & (WANT_ALLOC | WANT_BIN);
+	unsigned int room = rows_room(max_processes);
 
-	bpf_map__set_max_entries(p->skel->maps.procs, max_processes + ROWS_ROOM + 1);
+	bpf_map__set_max_entries(p->skel->maps.procs, max_processes + room + 1);
 	/* one that just came and went has a row for its heap, its Process, and what it made */
 	bpf_map__set_max_entries(p->skel->maps.alloc_rows,
-				 want & WANT_ALLOC ? 2 * max_processes + 3 * ROWS_ROOM +
-							     VM_MAX_TYPES : 1);
+				 want & WANT_ALLOC ? 2 * max_processes + 3 * room + VM_MAX_TYPES : 1);
 	bpf_map__set_max_entries(p->skel->maps.births, births ? EB_MAX_BIRTHS : 1);
 	if (!(want & WANT_CARRIER)) {
 		bpf_map__set_max_entries(p->skel->maps.carriers, 1);

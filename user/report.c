@@ -120,14 +120,14 @@ GET_IF(bin_alive_bytes, struct bin_row, r->alive_known && !r->births_sampled, VA
 GET_IF(bin_alive_est, struct bin_row, r->alive_known && r->births_sampled, VAL_U64, u, r->alive)
 GET_IF(bin_alive_bytes_est, struct bin_row, r->alive_known && r->births_sampled, VAL_U64, u,
        r->alive_bytes)
-GET_HIST(bin_lives, struct bin_row, lives)
-GET_IF(bin_ages, struct bin_row, r->alive_known, VAL_HIST, hist, &r->ages)
+GET(bin_lives, struct bin_row, VAL_HIST, hist, r->lives)
+GET_IF(bin_ages, struct bin_row, r->alive_known, VAL_HIST, hist, r->ages)
 GET_IF(bin_held_by, struct bin_row, r->alive_known, VAL_HOLDERS, holders, r)
 GET_TEXT(bin_held_by_text, struct bin_row,
 	 !r->nheld_by ? NULL : r->held_by[0].who ? name_of(r->held_by[0].who) : "no process found")
 GET_EST(bin_created_est, struct bin_row, created_est)
 GET_EST(bin_freed_est, struct bin_row, freed_est)
-GET_HIST(bin_hist, struct bin_row, sizes)
+GET(bin_hist, struct bin_row, VAL_HIST, hist, r->sizes)
 GET(bin_held_partial, struct bin_row, VAL_BOOL, b, r->held_partial)
 GET(bin_released_partial, struct bin_row, VAL_BOOL, b, r->who->partial)
 
@@ -560,9 +560,9 @@ static void sum_bin(const struct model *m, struct table *t)
 		alive += r->alive;
 		alive_bytes += r->alive_bytes;
 		alive_known = alive_known && r->alive_known;
-		hist_add(h, &r->sizes);
-		hist_add(lives, &r->lives);
-		hist_add(ages, &r->ages);
+		hist_add(h, r->sizes);
+		hist_add(lives, r->lives);
+		hist_add(ages, r->ages);
 	}
 	total_u(t, "held_refs", refs);
 	total_u(t, "held_bytes", held);

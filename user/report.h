@@ -11,6 +11,7 @@
 #include "model.h"
 #include "vm.h"
 
+/* VAL_HIST: NULL is an empty one */
 enum value_kind { VAL_NONE, VAL_U64, VAL_I64, VAL_DOUBLE, VAL_TEXT, VAL_BOOL, VAL_HIST, VAL_BY,
 		  VAL_HOLDERS, VAL_CALLS };
 

@@ -216,7 +216,7 @@ static void add_bin(struct model *m, uint64_t n, const char *name, int64_t held,
 	r->held_refs = held > 0;
 	r->created_bytes = r->created = created;
 	r->created_est = r->freed_est = n == 2 ? 7 : -1;
-	r->sizes.slot[3] = 1;
+	hist_at(&r->sizes)->slot[3] = 1;
 }
 
 static void sorting(void)

@@ -138,7 +138,7 @@ static void make_model(struct model *m)
 		b->held_bytes = b->since_gc = b->created_bytes = 500 * big;
 		b->freed_bytes = b->released_bytes = b->writable_bytes = 400 * big;
 		b->created_est = b->freed_est = i % 2 ? 1e4 * big : -1;
-		b->sizes.slot[i] = i;
+		hist_at(&b->sizes)->slot[i] = i;
 		b->acquired_known = i < 6;
 		b->acquired = 8 * big;
 		b->acquired_bytes = 640 * big;
@@ -147,8 +147,8 @@ static void make_model(struct model *m)
 		b->alive_known = b->births_sampled = true;
 		b->alive = 3 * big;
 		b->alive_bytes = 340 * big;
-		b->lives.slot[20 + i] = 4 * big;
-		b->ages.slot[HIST_SLOTS - 9 + i] = 3 * big;
+		hist_at(&b->lives)->slot[20 + i] = 4 * big;
+		hist_at(&b->ages)->slot[HIST_SLOTS - 9 + i] = 3 * big;
 		b->nheld_by = i % 4;
 		b->held_by = xcalloc(3, sizeof(*b->held_by));
 		b->held_by[0] = (struct bin_holder){ model_who(m, i < 4 ? 2 << 4 | 3 : 6 << 4 | 3),
