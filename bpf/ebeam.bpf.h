@@ -285,10 +285,16 @@ static __always_inline void enter_process(struct who *w, __u32 remember)
 
 static __always_inline void leave(struct who *w, __u32 group)
 {
-	if (w->start_ns) {
-		w->st->body_ns[group] += bpf_ktime_get_ns() - w->start_ns;
-		w->st->body_hits[group]++;
-	}
+	__u64 ns;
+
+	if (!w->start_ns)
+		return;
+	ns = bpf_ktime_get_ns() - w->start_ns;
+	/* what took much longer than it can lost the CPU: no price of ours */
+	if (ns > (group == EB_GROUP_ALLOC ? EB_BODY_MAX_NS : EB_WALK_MAX_NS))
+		return;
+	w->st->body_ns[group] += ns;
+	w->st->body_hits[group]++;
 }
 
 /* The row of a process, made on first sight; that of all others together when the map is full. */

@@ -34,6 +34,8 @@ enum eb_group {
 #define EB_MAX_ALLOCATORS 16
 #define EB_CHAIN_MAX 1000	/* off-heap nodes walked per collection, entry and return each */
 #define EB_DICT_CHAIN 16	/* pairs of a dictionary slot that are searched */
+#define EB_BODY_MAX_NS 20000	/* a hit of a hot program that took longer was interrupted */
+#define EB_WALK_MAX_NS 2000000	/* the same of one that walks lists */
 #define EB_BODY_JIFFIES 16	/* hot programs are timed in one of so many ticks of the kernel */
 /*
  * Births are recorded one and all up to so many per thread and window (64 ticks of the kernel);
