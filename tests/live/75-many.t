@@ -10,6 +10,9 @@ import ebt
 
 N = 1000000 if os.environ.get("EBEAM_LONG") else 100000
 BOUND = 500
+SLOTS = 200000      # each of the 1024 many times
+if N > 100000:
+    ebt.TIMEOUT = 600
 
 
 def exact_sums(node, doc, made, size, what):
@@ -94,10 +97,10 @@ def slots_reused(release):
     with ebt.Node(release, "+P", "1024") as node:
         node.quiet()
         with ebt.Ebeam("trace", "--exact", "--max-processes", "300", pid=node.os_pid) as t:
-            ebt.equal(node.eval("fixture:storm(%d)" % (2 * N)), "normal", "slots: it took place")
+            ebt.equal(node.eval("fixture:storm(%d)" % SLOTS), "normal", "slots: it took place")
             node.quiet()
             doc = t.stop()
-        exact_sums(node, doc, 2 * N, 200, "slots: ")
+        exact_sums(node, doc, SLOTS, 200, "slots: ")
 
 
 def many_schedulers(release):
