@@ -207,7 +207,7 @@ static int report_interval(struct session *s, size_t *rows)
 	return err;
 }
 
-static void progress(const struct session *s, uint64_t end)
+static void progress(struct session *s, uint64_t end)
 {
 	struct watch_spent spent;
 	uint64_t now = now_ns();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "watch.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -10,25 +11,34 @@
 #define IN_THE_WILD 1.35
 #define BODY_NS 600 /* of a program that was not timed yet */
 
-/* Cost so far of each thread, by group: traps at their measured price, and the programs' time. */
-static size_t thread_costs(const struct watch *w, double (*cost)[EB_NGROUPS], uint64_t *hits)
+/*
+ * Adds what each thread was hit since the last time to its cost so far, by group: traps at their
+ * measured price, and the programs' own time at what it is on average.  Returns the number of
+ * threads; *hits: all hits so far.
+ */
+static size_t take_costs(struct watch *w, uint64_t *hits)
 {
 	const volatile struct eb_thread_state *st;
-	uint64_t h, timed;
+	uint64_t entries, returns, timed;
+	struct watch_seen *seen;
 	size_t n, i;
+	double body;
 	int g;
 
 	st = probe_thread_states(w->probe, &n);
 	*hits = 0;
 	for (i = 0; i < n; i++)
 		for (g = 0; g < EB_NGROUPS; g++) {
-			h = st[i].hits[g] + st[i].returns[g];
+			seen = &w->seen[i][g];
+			entries = st[i].hits[g];
+			returns = st[i].returns[g];
 			timed = st[i].body_hits[g];
-			*hits += h;
 			/* programs of hot groups are timed now and then */
-			cost[i][g] = st[i].hits[g] * w->ns[g] +
-				     st[i].returns[g] * w->return_ns +
-				     (timed ? (double)st[i].body_ns[g] / timed : BODY_NS) * h;
+			body = timed ? (double)st[i].body_ns[g] / timed : BODY_NS;
+			w->paid[i][g] += (entries - seen->hits) * (w->ns[g] + body) +
+					 (returns - seen->returns) * (w->return_ns + body);
+			*seen = (struct watch_seen){ entries, returns };
+			*hits += entries + returns;
 		}
 	return n;
 }
@@ -61,6 +71,8 @@ int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_ove
 	int g;
 
 	memset(w, 0, sizeof(*w));
+	w->seen = xcalloc(EB_MAX_THREADS, sizeof(*w->seen));
+	w->paid = xcalloc(EB_MAX_THREADS, sizeof(*w->paid));
 	probe_kernel_check(&w->kernel);
 	probe_plan(vm, &w->kernel, want, &w->plan);
 	for (i = 0; i < w->plan.nmissing; i++)
@@ -97,11 +109,10 @@ int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_ove
 
 static void tell_guard(struct watch *w, bool want[EB_NGROUPS])
 {
-	static double cost[EB_MAX_THREADS][EB_NGROUPS];
 	uint64_t hits;
-	size_t n = thread_costs(w, cost, &hits);
+	size_t n = take_costs(w, &hits);
 
-	guard_tick(&w->guard, now_ns(), n, cost, want);
+	guard_tick(&w->guard, now_ns(), n, w->paid, want);
 }
 
 int watch_step(struct watch *w)
@@ -138,22 +149,23 @@ void watch_close(struct watch *w)
 {
 	probe_close(w->probe);
 	guard_free(&w->guard);
+	free(w->seen);
+	free(w->paid);
 	memset(w, 0, sizeof(*w));
 }
 
-void watch_spent(const struct watch *w, struct watch_spent *s)
+void watch_spent(struct watch *w, struct watch_spent *s)
 {
-	static double cost[EB_MAX_THREADS][EB_NGROUPS];
 	uint64_t until = w->end ? w->end : now_ns();
 	size_t n, i;
 	double sum;
 	int g;
 
 	memset(s, 0, sizeof(*s));
-	n = thread_costs(w, cost, &s->hits);
+	n = take_costs(w, &s->hits);
 	for (i = 0; i < n; i++) {
 		for (sum = g = 0; g < EB_NGROUPS; g++)
-			sum += cost[i][g];
+			sum += w->paid[i][g];
 		s->ns += sum;
 		if (sum > s->busiest_ns)
 			s->busiest_ns = sum;

@@ -9,6 +9,11 @@
 #include "guard.h"
 #include "probe.h"
 
+/* Hits that are in a thread's cost already. */
+struct watch_seen {
+	uint64_t hits, returns;
+};
+
 struct watch {
 	struct probe_plan plan;
 	struct probe_kernel kernel;
@@ -17,6 +22,8 @@ struct watch {
 	struct guard guard;
 	double ns[EB_NGROUPS]; /* of a hit at an entry, without the programs' own time */
 	double return_ns;      /* of one at a return */
+	struct watch_seen (*seen)[EB_NGROUPS]; /* by thread */
+	double (*paid)[EB_NGROUPS];	       /* of each thread so far, ns */
 	uint64_t end;	       /* when the watching stopped; 0 while it goes on */
 };
 
@@ -37,7 +44,7 @@ uint64_t watch_tick_ns(const struct watch *w);
 void watch_stop(struct watch *w);
 void watch_close(struct watch *w);
 
-void watch_spent(const struct watch *w, struct watch_spent *s);
+void watch_spent(struct watch *w, struct watch_spent *s);
 /* Share of time watched; -1 when the group has no sites here. */
 double watch_coverage(const struct watch *w, int group);
 
