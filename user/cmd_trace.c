@@ -333,7 +333,8 @@ static int sort_help(const struct cmd *cmd)
 		cols = report_columns(sections[i], &n);
 		printf("%s (default %s)\n", names[i], report_default_sort(sections[i]));
 		for (k = 0; k < n; k++)
-			if (!strstr(cols[k].key, "histogram") && strcmp(cols[k].key, "by_process"))
+			if (!strstr(cols[k].key, "histogram") && strcmp(cols[k].key, "by_process") &&
+			    strcmp(cols[k].key, "held_by"))
 				printf("  %-22s %s\n", cols[k].key, cols[k].help);
 	}
 	return 0;
