@@ -10,12 +10,13 @@ import ebt
 
 N = 1000000 if os.environ.get("EBEAM_LONG") else 100000
 BOUND = 500
+FEW = 10
 SLOTS = 200000      # each of the 1024 many times
 if N > 100000:
     ebt.TIMEOUT = 600
 
 
-def exact_sums(node, doc, made, size, what):
+def exact_sums(node, doc, made, size, what, slack=FEW):
     """Rows, those of all others among them, sum up to what was made and to what the VM counts."""
     calls = doc["sections"]["alloc"]["totals"]["by_allocator"]
     # OTP 23 puts frees down elsewhere where carriers move: see 40-alloc.t.
@@ -24,7 +25,7 @@ def exact_sums(node, doc, made, size, what):
     ebt.equal(doc["lost"], 0, what + "nothing lost")
     # A block whose carrier goes elsewhere just after we looked is moved: an allocation and a free.
     # Blocks of fixed sizes that find their carrier elsewhere are freed twice by the VM's count.
-    few = 10
+    few = FEW
     for c in calls:
         off = {k: c[k] + c["reallocs"] - c["vm_" + k] - c["vm_reallocs"] for k in ends}
         off["reallocs"] = c["reallocs"] - c["vm_reallocs"]
@@ -32,21 +33,24 @@ def exact_sums(node, doc, made, size, what):
         ebt.ok(abs(off["allocs"]) <= few and 0 <= off["reallocs"] <= few
                and -twice <= off.get("frees", 0) <= few,
                what + c["allocator"] + ": calls as the VM counts them, but for a few", off, c)
-    ebt.equal([ebt.total(rows, "allocs") + ebt.total(rows, "reallocs"), ebt.total(rows, "frees")],
-              [sum(c["allocs"] + c["reallocs"] for c in calls),
-               sum(c["frees"] for c in calls) - (sum(c["allocs"] for c in calls)
-                                                 - ebt.total(rows, "allocs"))],
-              what + "the rows of alloc have all calls")
+    # An event that is being counted while its row is taken out may find it gone: hence the slack.
+    lacks = [sum(c["allocs"] + c["reallocs"] for c in calls)
+             - ebt.total(rows, "allocs") - ebt.total(rows, "reallocs"),
+             sum(c["frees"] - c["allocs"] for c in calls)
+             - ebt.total(rows, "frees") + ebt.total(rows, "allocs")]
+    ebt.ok(0 <= lacks[0] <= slack and abs(lacks[1]) <= slack,
+           what + "the rows of alloc have all calls, but for a few", lacks)
     binaries = ebt.rows(doc, "bin")
     totals = doc["sections"]["bin"]["totals"]
     ebt.equal(totals["created"], ebt.total(binaries, "created"), what + "the total of bin")
     # Whatever else is there makes binaries only to answer us.
-    ebt.between(made, ebt.total(binaries, "created"), made + 50, what + "binaries created")
-    ebt.between(made * size, ebt.total(binaries, "created_bytes"), made * size + 5000,
+    ebt.between(made - slack, ebt.total(binaries, "created"), made + 50, what + "binaries created")
+    ebt.between((made - slack) * size, ebt.total(binaries, "created_bytes"), made * size + 5000,
                 what + "their bytes") if size else None
-    ebt.equal(ebt.entries(binaries, "size_histogram"), totals["created"], what + "by size")
-    ebt.equal(ebt.total(rows, "allocs"), ebt.entries(rows, "size_histogram"),
-              what + "allocations by size")
+    ebt.between(totals["created"] - slack, ebt.entries(binaries, "size_histogram"),
+                totals["created"] + slack, what + "by size")
+    ebt.between(ebt.total(rows, "allocs") - slack, ebt.entries(rows, "size_histogram"),
+                ebt.total(rows, "allocs") + slack, what + "allocations by size")
 
 
 def storm(node):
@@ -65,7 +69,7 @@ def storm(node):
     exact_sums(node, doc, N + 3 * n, 0, "storm: ")
     totals = {s: doc["sections"][s]["totals"] for s in ("bin", "alloc", "gc")}
     rows = {s: ebt.rows(doc, s) for s in totals}
-    ebt.between(N * 200 + 3 * n * size, totals["bin"]["created_bytes"],
+    ebt.between(N * 200 + 3 * n * size - FEW * size, totals["bin"]["created_bytes"],
                 N * 200 + 3 * n * size + 5000, "storm: bytes created", totals["bin"])
     for section, t in totals.items():
         pids = {r["pid"] for r in rows[section] if r["pid"]}
@@ -118,7 +122,7 @@ def many_schedulers(release):
             node.quiet()
             doc = t.stop()
         ebt.equal(doc["target"]["schedulers"], 64, "64 schedulers: they are there")
-        exact_sums(node, doc, 3 * 640 + 3, 0, "64 schedulers: ")
+        exact_sums(node, doc, 3 * 640 + 3, 0, "64 schedulers: ", slack=0)
         moved = ebt.total(ebt.rows(doc, "alloc"), "reallocs") - sum(
             c["reallocs"] for c in doc["sections"]["alloc"]["totals"]["by_allocator"])
         ebt.ok(moved >= 3, "64 schedulers: blocks moved from instance to instance", moved)
