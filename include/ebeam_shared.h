@@ -41,8 +41,8 @@ enum eb_group {
  * Births are recorded one and all up to so many per thread and window (64 ticks of the kernel);
  * above, a sample that makes about EB_BIRTH_TARGET of them.
  */
-#define EB_BIRTH_BURST 1024
-#define EB_BIRTH_TARGET 256
+#define EB_BIRTH_BURST 2048
+#define EB_BIRTH_TARGET 512
 
 /*
  * Who does the work.  The key of a row is an Eterm: a pid (tag 0x3), a port (tag 0x7), or, for
