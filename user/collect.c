@@ -376,7 +376,6 @@ struct held_row {
 };
 
 struct held_collector {
-	struct vm *vm;
 	struct alive *alive;
 	const struct fresh *fresh;
 	VEC(struct held_row) rows;
@@ -584,7 +583,7 @@ static void row_of_folded(const struct collect_input *in, struct collect_base *b
 static void collect_held(struct vm *vm, const struct map_copy *raw, const struct collect_input *in,
 			 struct alive *alive, struct collect_base *base, struct model *m)
 {
-	struct held_collector h = { .vm = vm, .alive = alive, .fresh = &base->fresh };
+	struct held_collector h = { .alive = alive, .fresh = &base->fresh };
 	struct held_walk walk = { .refs_budget = in->want & WANT_BIN ? HELD_NODES_MAX : 0,
 				  .arg = &h };
 	struct held_visitor visitor = { held_start, held_found, &h };
