@@ -286,14 +286,23 @@ static struct bin_row *bin_row_of(struct model *m, struct who *who)
 	return b;
 }
 
-static void add_gc(struct model *m, const struct who *who, const struct eb_proc *v)
+static struct gc_row *gc_row_of(struct model *m, struct who *who)
 {
-	struct gc_row *g = vec_add(&m->gc);
+	struct gc_row *g;
 
+	if (who->gc_row)
+		return &m->gc.v[who->gc_row - 1];
+	g = vec_add(&m->gc);
 	g->who = who;
 	g->minor_est = g->major_est = -1;
-	if (!v)
-		return;
+	who->gc_row = m->gc.n;
+	return g;
+}
+
+static void add_gc(struct model *m, struct who *who, const struct eb_proc *v)
+{
+	struct gc_row *g = gc_row_of(m, who);
+
 	g->minor = v->minor;
 	g->major = v->major;
 	g->pause_total_ns = v->pause_total_ns;
@@ -500,17 +509,15 @@ static void rows_of_fresh(struct vm *vm, const struct held_collector *h,
 			  const struct map_copy *raw, const struct collect_input *in,
 			  struct collect_base *base, struct model *m)
 {
-	struct pairs gc_row_of = { 0 };
 	const uint64_t *keys = raw->keys;
 	const struct eb_proc *v = raw->values;
 	struct bin_row *b;
+	struct gc_row *g;
 	struct who *who;
 	struct came came;
-	size_t i, n, at;
+	size_t i;
 	long held;
 
-	for (i = 0; i < m->gc.n; i++)
-		pairs_add(&gc_row_of, m->gc.v[i].who->key, 0);
 	for (i = 0; i < raw->n + h->rows.n; i++) {
 		uint64_t pid = i < raw->n ? keys[i] : h->rows.v[i - raw->n].pid;
 		const struct eb_proc *p = i < raw->n ? &v[i] : NULL;
@@ -543,19 +550,12 @@ static void rows_of_fresh(struct vm *vm, const struct held_collector *h,
 			b->acquired = came.refs;
 			b->acquired_bytes = came.bytes;
 		}
-		if (!(in->want & WANT_GC))
-			continue;
-		n = gc_row_of.n;
-		at = pairs_find(&gc_row_of, pid, 0) < 0 && !came.words ? n :
-									  pairs_add(&gc_row_of, pid, 0);
-		if (at == n && came.words)
-			add_gc(m, who, NULL);
-		if (at < m->gc.n) {
-			m->gc.v[at].allocated_known = came.words_known;
-			m->gc.v[at].allocated_words = came.words;
+		if (in->want & WANT_GC && (who->gc_row || came.words)) {
+			g = gc_row_of(m, who);
+			g->allocated_known = came.words_known;
+			g->allocated_words = came.words;
 		}
 	}
-	pairs_free(&gc_row_of);
 }
 
 /* What came to those that were summed up: at least so much. */
@@ -564,7 +564,7 @@ static void row_of_folded(const struct collect_input *in, struct collect_base *b
 {
 	struct who *other = model_who(m, EB_KEY_OTHER);
 	struct bin_row *b;
-	size_t i;
+	struct gc_row *g;
 
 	if (other && in->want & WANT_BIN) {
 		b = bin_row_of(m, other);
@@ -572,11 +572,11 @@ static void row_of_folded(const struct collect_input *in, struct collect_base *b
 		b->acquired = base->folded.refs;
 		b->acquired_bytes = base->folded.bytes;
 	}
-	for (i = 0; other && i < m->gc.n; i++)
-		if (m->gc.v[i].who == other) {
-			m->gc.v[i].allocated_known = true;
-			m->gc.v[i].allocated_words = base->folded.words;
-		}
+	if (other && other->gc_row) {
+		g = gc_row_of(m, other);
+		g->allocated_known = true;
+		g->allocated_words = base->folded.words;
+	}
 	memset(&base->folded, 0, sizeof(base->folded));
 }
 
@@ -593,7 +593,6 @@ static void collect_held(struct vm *vm, const struct map_copy *raw, const struct
 		walk.on_ref = alive->bin_at.n ? held_ref : NULL;
 		left = snap_held_all(vm, &walk, &visitor);
 		m->skipped += left > 0 ? left : 0;
-		m->held_complete = !left && walk.refs_budget;
 	}
 	if (in->want & WANT_BIN && left >= 0)
 		rows_of_held(vm, &h, base->fold.max_processes, m);

@@ -19,6 +19,7 @@ struct who {
 	bool partial;	    /* a chain was too long to walk in the kernel */
 	bool came;	    /* what came to it is in its rows */
 	size_t bin_row;	    /* 1 + index of its row in model.bin, 0: none yet */
+	size_t gc_row;	    /* the same in model.gc */
 };
 
 #define HIST_SLOTS EB_LIFE_SLOTS
@@ -132,7 +133,6 @@ struct model {
 	VEC(struct carrier_row) carrier;
 	VEC(struct gc_row) gc;
 	uint64_t skipped; /* processes that would not hold still */
-	bool held_complete;
 	struct call_row calls[EB_MAX_ALLOCATORS];
 	size_t ncalls;
 	bool vm_calls_known;
