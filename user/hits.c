@@ -71,51 +71,58 @@ static bool is_counted(const struct probe_site *s)
 	       (s->prog == PROG_POOL && EB_COOKIE_WHAT(s->site.cookie) == EB_POOL_FETCH);
 }
 
-/* What an instance counted of the calls that lead to a site. */
-static bool instance_count(struct vm *vm, const struct instance *in, const struct probe_site *s,
-			   const uint64_t calls[CALL_N], uint64_t *sum)
+/* Which counter of an instance goes with a site: an enum alloc_call, or one of these. */
+enum { FEED_FETCH = CALL_N, FEED_NONE };
+
+/* By instance and site; entry points and callbacks do not change, so they are read once. */
+static unsigned char *read_feeds(struct vm *vm, const struct probe_plan *plan)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	vmaddr_t addr = s->site.link_addr + vm->sym.bias;
-	uint64_t fn, n;
-	int call = alloc_call(s);
+	unsigned char *feeds = xcalloc(vm->ninsts * plan->n + 1, 1), *feed = feeds;
+	const struct probe_site *s;
+	uint64_t fn;
+	size_t i, k;
+	int call;
 
-	if (call >= 0) {
-		if (entry_point(vm, in->alloc_no, call) == addr)
-			*sum += calls[call];
-		return true;
-	}
-	call = carrier_call(s);
-	if (!reader_u64(&vm->rd, in->allctr + (call >= 0 ? callback_of(f, call) : f->allctr_add_mbc),
-			&fn))
-		return false;
-	if (fn != addr)
-		return true;
-	if (call >= 0) {
-		*sum += calls[call];
-		return true;
-	}
-	if (!reader_u64(&vm->rd, in->allctr + f->allctr_pool_fetch, &n))
-		return false;
-	*sum += n;
-	return true;
+	for (i = 0; i < vm->ninsts; i++)
+		for (k = 0; k < plan->n; k++, feed++) {
+			s = &plan->sites[k];
+			*feed = FEED_NONE;
+			if (!is_counted(s) || s->prog == PROG_GC_ENTER)
+				continue;
+			call = alloc_call(s);
+			if (call >= 0) {
+				fn = entry_point(vm, vm->insts[i].alloc_no, call);
+			} else {
+				call = carrier_call(s) >= 0 ? carrier_call(s) : FEED_FETCH;
+				if (!reader_u64(&vm->rd, vm->insts[i].allctr +
+						(call == FEED_FETCH ? f->allctr_add_mbc :
+								      callback_of(f, call)), &fn))
+					continue;
+			}
+			if (fn == s->site.link_addr + vm->sym.bias)
+				*feed = call;
+		}
+	return feeds;
 }
 
-static void take_moment(struct vm *vm, const struct watch *w, struct moment *m)
+static void take_moment(struct vm *vm, const struct watch *w, const unsigned char *feed,
+			struct moment *m)
 {
 	const struct probe_plan *plan = &w->plan;
 	const volatile struct eb_thread_state *st;
-	uint64_t calls[CALL_N], cols = 0, reclaimed;
+	uint64_t counts[CALL_N + 1], cols = 0, reclaimed;
 	size_t threads, i, k;
 
 	memset(m, 0, sizeof(*m));
 	m->ok = vm_gc_info(vm, &cols, &reclaimed);
 	for (i = 0; m->ok && i < vm->ninsts; i++) {
-		m->ok = vm_instance_calls(vm, &vm->insts[i], calls);
-		for (k = 0; m->ok && k < plan->n; k++)
-			if (is_counted(&plan->sites[k]) && plan->sites[k].prog != PROG_GC_ENTER)
-				m->ok = instance_count(vm, &vm->insts[i], &plan->sites[k], calls,
-						       &m->vm[k]);
+		m->ok = vm_instance_calls(vm, &vm->insts[i], counts) &&
+			reader_u64(&vm->rd, vm->insts[i].allctr + vm->lay->f.allctr_pool_fetch,
+				   &counts[FEED_FETCH]);
+		for (k = 0; m->ok && k < plan->n; k++, feed++)
+			if (*feed != FEED_NONE)
+				m->vm[k] += counts[*feed];
 	}
 	st = probe_thread_states(w->probe, &threads);
 	for (k = 0; k < plan->n; k++) {
@@ -167,20 +174,23 @@ struct site_hits *hits_compare(struct vm *vm, struct watch *w, uint64_t ns, size
 	struct site_hits *h = xcalloc(w->plan.n + 1, sizeof(*h));
 	struct timespec ts = { 0, watch_tick_ns(w) };
 	uint64_t until = now_ns() + ns;
+	unsigned char *feeds = read_feeds(vm, &w->plan);
 	struct moment before, after;
 	size_t k;
 
 	while (now_ns() < until) {
 		/* between two steps no group is switched */
-		take_moment(vm, w, &before);
+		take_moment(vm, w, feeds, &before);
 		nanosleep(&ts, NULL);
-		take_moment(vm, w, &after);
+		take_moment(vm, w, feeds, &after);
 		add_between(&before, &after, w, h);
 		if (watch_step(w)) {
+			free(feeds);
 			free(h);
 			return NULL;
 		}
 	}
+	free(feeds);
 	for (k = 0; k < w->plan.n; k++) {
 		h[k].name = w->plan.sites[k].site.name;
 		h[k].counted = is_counted(&w->plan.sites[k]);
