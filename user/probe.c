@@ -361,6 +361,14 @@ fail:
 	return NULL;
 }
 
+/* EBEAM_TEST_SILENT=function lets a test see what a site that is bypassed would look like. */
+static bool silenced(const struct probe_site *s)
+{
+	const char *name = getenv("EBEAM_TEST_SILENT");
+
+	return name && !strcmp(name, s->site.name);
+}
+
 static int attach_multi(struct probe *p, enum probe_prog prog)
 {
 	uint64_t offsets[PROBE_MAX_SITES], cookies[PROBE_MAX_SITES];
@@ -369,7 +377,7 @@ static int attach_multi(struct probe *p, enum probe_prog prog)
 	int fd;
 
 	for (i = 0; i < p->plan->n; i++)
-		if (p->plan->sites[i].prog == prog) {
+		if (p->plan->sites[i].prog == prog && !silenced(&p->plan->sites[i])) {
 			offsets[n] = p->plan->sites[i].site.offset;
 			cookies[n++] = p->plan->sites[i].site.cookie;
 		}
@@ -390,7 +398,7 @@ static int attach_perf(struct probe *p, enum eb_group group)
 	for (i = 0; i < p->plan->n; i++) {
 		const struct probe_site *s = &p->plan->sites[i];
 
-		if (s->group != group)
+		if (s->group != group || silenced(s))
 			continue;
 		p->links[i] = perf_link(skel_prog(p, s->prog), p->vm->target.pid,
 					p->vm->target.exe_path, s->site.offset, s->site.cookie,

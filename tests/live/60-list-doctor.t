@@ -72,6 +72,34 @@ def doctor(node):
               "doctor: sets no probe")
 
 
+def hits(node):
+    """For a second the hits of each site are compared with what the VM counts."""
+    busy = ("collections", "erts_alcu_alloc_thr_pref", "erts_alcu_free_thr_pref")
+
+    def rows(**env):
+        doc = ebt.ebeam("doctor", "--json", "-l", "0", "--max-overhead", "100", "-p", node.os_pid,
+                        env=env).json
+        return {r["check"][5:]: r for r in doc["rows"] if r["check"].startswith("hits ")}
+
+    node.eval("D = fixture:worker()")
+    node.eval("fixture:send(D, {garbage, 1000000000})")
+    found = rows()
+    for name in busy:
+        r = found[name]
+        numbers = re.match(r"(\d+) hits, (\d+) calls by the VM's own counter$", r["detail"])
+        ebt.ok(r["status"] == "ok" and numbers, "hits: %s: compared" % name, r)
+        seen, counted = [int(n) for n in numbers.groups()] if numbers else (0, 1)
+        ebt.between(0.9 * counted, seen, 1.1 * counted + 20, "hits: %s: as the VM counts" % name, r)
+        ebt.ok(counted >= 20, "hits: %s: there was something to count" % name, r)
+    ebt.equal(found["Allctr_t.sys_realloc"]["status"], "skip", "hits: what was not called is no finding")
+    found = rows(EBEAM_TEST_SILENT=busy[2])
+    ebt.equal([found[n]["status"] for n in busy], ["ok", "ok", "warn"], "hits: a silent site is named",
+              *[found[n] for n in busy])
+    ebt.ok(found[busy[2]]["detail"].startswith("silent: no hit, while the VM counted"),
+           "hits: and what speaks against it", found[busy[2]])
+    node.eval("fixture:stop(D)")
+
+
 def head(node):
     """The head of the documents says what was looked at."""
     with ebt.trace(node) as t:
@@ -88,4 +116,4 @@ def head(node):
 
 
 if __name__ == "__main__":
-    ebt.run(listed, by_name, doctor, head, once=[all_listed])
+    ebt.run(listed, by_name, doctor, hits, head, once=[all_listed])
