@@ -34,8 +34,6 @@ int cmd_doctor(const struct cmd *cmd, const struct options *opt);
 /* The pid that -p, -n, or the lack of both, means; 0 with a failure noted. */
 pid_t pick_target(const struct options *opt);
 
-/* Kernel release as major * 1000 + minor; see EBEAM_TEST_KERNEL in main.c. */
-int kernel_version(char *text, size_t size);
 #define KERNEL_MIN 5015 /* oldest that has all we use: attach cookies, ring of helpers */
 
 /* Prints a report in the form asked for; notes the failure when stdout cannot take it. */

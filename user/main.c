@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #define WANT_ALL (WANT_ALLOC | WANT_BIN | WANT_CARRIER | WANT_GC)
@@ -79,19 +78,6 @@ static void usage(FILE *out, const struct cmd *cmd)
 			fprintf(out, "%.*s\n", (int)strcspn(commands[i].examples, "\n"),
 				commands[i].examples);
 	}
-}
-
-/* EBEAM_TEST_KERNEL=5.4 lets a test see what an older kernel would get to see. */
-int kernel_version(char *text, size_t size)
-{
-	const char *pretend = getenv("EBEAM_TEST_KERNEL");
-	int major = 0, minor = 0;
-	struct utsname u;
-
-	uname(&u);
-	snprintf(text, size, "%.40s", pretend ? pretend : u.release);
-	sscanf(text, "%d.%d", &major, &minor);
-	return major * 1000 + minor;
 }
 
 /* --- the target --------------------------------------------------------------------------------- */

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -89,10 +88,10 @@ static int own_offset(const void *fn, char *path, size_t size, uint64_t *offset)
 
 void probe_kernel_check(struct probe_kernel *k)
 {
-	int fd, link, major, minor;
+	int fd, link;
 	char path[64];
 	uint64_t off, cookie = 0;
-	struct utsname u;
+	char release[64];
 
 	memset(k, 0, sizeof(*k));
 	fd = load_empty(0);
@@ -115,9 +114,7 @@ void probe_kernel_check(struct probe_kernel *k)
 		 * Until 6.12 the filter by pid compared threads: only the main
 		 * thread's hits came through.  There, other VMs that run the same file trap, too.
 		 */
-		uname(&u);
-		if (sscanf(u.release, "%d.%d", &major, &minor) == 2)
-			k->multi_pid = major > 6 || (major == 6 && minor >= 12);
+		k->multi_pid = kernel_version(release, sizeof(release)) >= 6012;
 	}
 	close(fd);
 	if (!k->multi || getenv("EBEAM_NO_SESSION"))

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -256,4 +257,17 @@ void text_escape(const char *in, size_t len, char *out, size_t size)
 		}
 	}
 	out[o] = '\0';
+}
+
+/* EBEAM_TEST_KERNEL=5.4 lets a test see what an older kernel would get to see. */
+int kernel_version(char *text, size_t size)
+{
+	const char *pretend = getenv("EBEAM_TEST_KERNEL");
+	int major = 0, minor = 0;
+	struct utsname u;
+
+	uname(&u);
+	snprintf(text, size, "%.40s", pretend ? pretend : u.release);
+	sscanf(text, "%d.%d", &major, &minor);
+	return major * 1000 + minor;
 }

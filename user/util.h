@@ -76,6 +76,9 @@ const char *fmt_bytes(double bytes, char *buf, size_t size);
 /* Formats nanoseconds for people: 950 ns, 1.5 us, 12.3 ms, 1.2 s. */
 const char *fmt_ns(double ns, char *buf, size_t size);
 
+/* Kernel release as major * 1000 + minor, and its text. */
+int kernel_version(char *text, size_t size);
+
 /**
  * text_escape() - make text from the VM safe to print
  *
