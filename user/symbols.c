@@ -41,6 +41,7 @@ static void read_table(struct symbols *s, Elf_Scn *scn, const GElf_Shdr *sh)
 		s->syms[s->n].addr = sym.st_value;
 		s->syms[s->n].size = sym.st_size;
 		s->syms[s->n].func = GELF_ST_TYPE(sym.st_info) == STT_FUNC;
+		s->syms[s->n].rung = sh->sh_type == SHT_SYMTAB ? RUNG_SYMTAB : RUNG_DYNSYM;
 		s->n++;
 	}
 	qsort(s->syms, s->n, sizeof(*s->syms), by_addr);
@@ -126,8 +127,10 @@ int symbols_open(struct symbols *s, const struct target *t)
 	for (i = 0; i < n && s->nsegs < ARRAY_SIZE(s->segs); i++) {
 		if (!gelf_getphdr(s->elf, i, &ph) || ph.p_type != PT_LOAD)
 			continue;
-		s->segs[s->nsegs++] = (struct segment_map){ ph.p_vaddr, ph.p_offset, ph.p_filesz,
-							    ph.p_flags & PF_X };
+		s->segs[s->nsegs++] = (struct segment_map){
+			.vaddr = ph.p_vaddr, .offset = ph.p_offset, .filesz = ph.p_filesz,
+			.memsz = ph.p_memsz, .exec = ph.p_flags & PF_X, .write = ph.p_flags & PF_W,
+		};
 		/* the segment that the first mapping belongs to gives the bias */
 		if (t->map_offset >= (ph.p_offset & ~4095ULL) &&
 		    t->map_offset <= ph.p_offset + ph.p_filesz && lowest == UINT64_MAX)
@@ -163,23 +166,39 @@ int symbols_open_list(struct symbols *s, const char *path)
 	while (s->n < MAX_SYMBOLS && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%llx %llx %255s", &addr, &size, name) != 3)
 			continue;
-		s->syms = xrealloc(s->syms, (s->n + 1) * sizeof(*s->syms));
-		s->syms[s->n++] = (struct symbol){ .name = xstrdup(name), .addr = addr, .size = size };
+		symbols_add(s, name, addr, size, false, RUNG_DYNSYM);
 	}
 	fclose(f);
-	s->owns_names = true;
 	s->machine = EM_X86_64;
 	s->source = "dynsym";
-	qsort(s->syms, s->n, sizeof(*s->syms), by_addr);
 	return 0;
+}
+
+void symbols_add(struct symbols *s, const char *name, uint64_t addr, uint64_t size, bool func,
+		 enum rung rung)
+{
+	struct symbol sym = { NULL, addr, size, func, rung };
+	size_t at = s->n;
+
+	if (symbols_find(s, name) || s->n == MAX_SYMBOLS)
+		return;
+	s->owned = xrealloc(s->owned, (s->nowned + 1) * sizeof(*s->owned));
+	sym.name = s->owned[s->nowned++] = xstrdup(name);
+	s->syms = xrealloc(s->syms, (s->n + 1) * sizeof(*s->syms));
+	while (at > 0 && by_addr(&s->syms[at - 1], &sym) > 0)
+		at--;
+	memmove(&s->syms[at + 1], &s->syms[at], (s->n - at) * sizeof(sym));
+	s->syms[at] = sym;
+	s->n++;
 }
 
 void symbols_close(struct symbols *s)
 {
 	size_t i;
 
-	for (i = 0; s->owns_names && i < s->n; i++)
-		free((char *)s->syms[i].name);
+	for (i = 0; i < s->nowned; i++)
+		free(s->owned[i]);
+	free(s->owned);
 	free(s->syms);
 	if (s->elf)
 		elf_end(s->elf);

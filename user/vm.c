@@ -107,12 +107,14 @@ static int choose_layout(struct vm *vm)
 			    "pid %d runs an emulator built with dynamic tracing: its structures "
 			    "differ",
 			    vm->target.pid);
-	vm->lay = layout_find(vm->otp, vm->jit, machine_name(vm->sym.machine));
-	if (!vm->lay)
+	vm->row = layout_find(vm->otp, vm->jit, machine_name(vm->sym.machine));
+	if (!vm->row)
 		return fail(EXIT_UNSUPPORTED, "OTP 23, 25 and 27 on x86_64 are supported",
 			    "no layout for OTP %s (erts %s, %s, %s) of pid %d", release, vm->erts,
 			    vm->jit ? "jit" : "emu", machine_name(vm->sym.machine),
 			    vm->target.pid);
+	vm->layout = *vm->row;
+	vm->lay = &vm->layout;
 	vm->unverified = !vm->lay->facts->tested;
 	log_step("pid %d: OTP %d, erts %s, %s, layout %s, symbols from .%s", vm->target.pid,
 		 vm->otp, vm->erts, vm->jit ? "jit" : "emu", vm->lay->name, vm->sym.source);

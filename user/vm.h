@@ -56,7 +56,9 @@ struct vm {
 	struct target target;
 	struct symbols sym;
 	struct reader rd;
-	const struct layout *lay;
+	const struct layout *row; /* the row that was taken, or NULL */
+	struct layout layout;	  /* a copy of it */
+	const struct layout *lay; /* &layout; NULL until one is chosen */
 	int otp;
 	bool jit;
 	char erts[32];

@@ -427,7 +427,7 @@ static void impostors(int otp)
 	fixture_read(&fx, otp);
 	if (!ok(!vm_open_recording(&vm, fx.path), "otp %d: the recording opens", otp))
 		return;
-	right = vm.lay;
+	right = vm.row;
 	has_beamasm = symbols_find(&vm.sym, "etp_beamasm");
 	for (i = 0; (row = layout_row(i)); i++) {
 		if (row == right)
@@ -467,7 +467,7 @@ static void swapped_rows(int otp)
 	snprintf(path, sizeof(path), "%s", fixture_path(otp, "rec.gz"));
 	if (!ok(!vm_open_recording(&vm, path), "otp %d: the recording opens", otp))
 		return;
-	right = (struct layout *)vm.lay;
+	right = (struct layout *)vm.row;
 	vm_close(&vm);
 	keep = right->f;
 	for (i = 0; (row = layout_row(i)); i++) {
