@@ -43,7 +43,7 @@ warn := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 	-Wno-unused-parameter
 cflags = -std=gnu11 $(warn) -D_GNU_SOURCE -DEBEAM_VERSION='"$(VERSION)"' \
 	 -I$(src)/include -I$(src)/user -I$(out) -pthread
-ldlibs = -lbpf -lelf -ljson-c -lcapstone -lz -pthread
+ldlibs = -lbpf -lelf -ljson-c -lcapstone -lz -ldl -pthread
 ifeq ($(SANITIZE),1)
 cflags += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 endif
