@@ -382,6 +382,7 @@ static int vm_load(struct vm *vm, unsigned int flags)
 static void start_recording(struct vm *vm)
 {
 	const char *path = getenv("EBEAM_RECORD");
+	const struct symbol *sym;
 	char sympath[4096];
 	FILE *f;
 	size_t i;
@@ -394,11 +395,13 @@ static void start_recording(struct vm *vm)
 	}
 	snprintf(sympath, sizeof(sympath), "%s.sym", path);
 	f = fopen(sympath, "w");
-	for (i = 0; f && i < vm->sym.n; i++)
-		if (!vm->sym.syms[i].func)
+	for (i = 0; f && i < vm->sym.n; i++) {
+		sym = symbols_nth(&vm->sym, i);
+		if (!sym->func)
 			fprintf(f, "%llx %llx %s\n",
-				(unsigned long long)(vm->sym.syms[i].addr + vm->sym.bias),
-				(unsigned long long)vm->sym.syms[i].size, vm->sym.syms[i].name);
+				(unsigned long long)(sym->addr + vm->sym.bias),
+				(unsigned long long)sym->size, sym->name);
+	}
 	if (f)
 		fclose(f);
 }
@@ -410,7 +413,7 @@ int vm_open(struct vm *vm, pid_t pid, unsigned int flags)
 	if (target_open(&vm->target, pid))
 		return -1;
 	reader_open_live(&vm->rd, pid);
-	if (symbols_open(&vm->sym, &vm->target))
+	if (symbols_open(&vm->sym, &vm->target, NULL))
 		goto err;
 	start_recording(vm);
 	if (vm_load(vm, flags))
