@@ -10,6 +10,7 @@ struct options {
 	const char *command;
 	pid_t pid; /* 0: not given */
 	const char *node;
+	const char *symbols; /* file of --symbols, or NULL */
 	double duration_s, interval_s; /* < 0: not given */
 	bool json, exact, trace;
 	const char *sort, *by;

@@ -197,18 +197,48 @@ static void check_hits(struct checkup *c, struct vm *vm, const struct options *o
 	free(h);
 }
 
+/* A line for each rung of the ladder: what it gave, or why it gave nothing. */
+static void check_symbols(struct checkup *c, const struct symbols *s)
+{
+	static const int status[] = {
+		[RUNG_UNTRIED] = CHECK_SKIP, [RUNG_NOTHING] = CHECK_SKIP,
+		[RUNG_REFUSED] = CHECK_WARN, [RUNG_GAVE] = CHECK_OK,
+	};
+	const struct rung_result *r;
+	char name[80], all[40];
+	int i;
+
+	add(c, CHECK_OK, "build id", "", "%s", s->build_id[0] ? s->build_id : "none");
+	for (i = 0; i < RUNG_N; i++) {
+		r = &s->rungs[i];
+		snprintf(name, sizeof(name), "symbols %s", rung_name(i));
+		if (r->status == RUNG_UNTRIED) {
+			add(c, CHECK_SKIP, name, "", i == RUNG_GIVEN ? "no --symbols FILE given" :
+			    "not needed: no name is missing");
+		} else if (r->status != RUNG_GAVE) {
+			add(c, status[r->status], name,
+			    r->status == RUNG_REFUSED ? "remove it, or install the one of this build" :
+			    "", "%s%s%s", r->file, r->file[0] ? ": " : "", r->why);
+		} else {
+			snprintf(all, sizeof(all), r->needed == s->nneeded ? "all %zu" : "%zu of the %zu",
+				 r->needed, s->nneeded);
+			add(c, CHECK_OK, name, "", "%zu, %s needed%s%s", r->symbols, all,
+			    r->file[0] ? "; " : "", r->file);
+		}
+	}
+}
+
 static void check_vm(struct checkup *c, struct vm *vm, const struct probe_kernel *k, pid_t pid,
 		     const struct options *opt)
 {
-	int err = vm_open(vm, pid, VM_KEEP_GOING);
+	int err = vm_open(vm, pid, opt->symbols, VM_KEEP_GOING);
 	size_t i;
 
 	if (vm->target.map_start)
 		add(c, CHECK_OK, "memory", "", "pid %d runs %s%s", pid, vm->target.exe,
 		    vm->target.exe_replaced ? " (replaced on disk since)" : "");
 	if (vm->sym.n)
-		add(c, CHECK_OK, "symbols", "", "%zu from .%s, build id %s", vm->sym.n,
-		    vm->sym.source, vm->sym.build_id[0] ? vm->sym.build_id : "none");
+		check_symbols(c, &vm->sym);
 	for (i = 0; i < vm->nchecks; i++)
 		add(c, vm->checks[i].status, vm->checks[i].name,
 		    vm->checks[i].status == CHECK_FAIL ? "this build may be patched" : "", "%s",

@@ -90,17 +90,19 @@ static const struct column columns[] = {
 	{ "reason", "REASON", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_LOW_BAD, "", get_reason },
 };
 
-static void look_at(const struct candidate *c, struct list_row *r, uint64_t *faults,
-		    uint64_t *bytes)
+/* Returns whether the file of --symbols, if there is one, is of this VM's build. */
+static bool look_at(const struct candidate *c, const char *symbols, struct list_row *r,
+		    uint64_t *faults, uint64_t *bytes)
 {
 	struct target t = { .pid = c->pid, .pidfd = -1 };
 	struct vm vm;
+	bool fits;
 
 	memset(r, 0, sizeof(*r));
 	r->pid = c->pid;
 	snprintf(r->node, sizeof(r->node), "%s", c->node);
 	r->rss = target_rss(&t);
-	if (vm_open(&vm, c->pid, VM_KEEP_GOING)) {
+	if (vm_open(&vm, c->pid, symbols, VM_KEEP_GOING | VM_MANY)) {
 		snprintf(r->reason, sizeof(r->reason), "%s",
 			 failure_get() ? failure_get()->message : "unknown");
 	} else {
@@ -128,8 +130,10 @@ static void look_at(const struct candidate *c, struct list_row *r, uint64_t *fau
 		r->uptime_s = target_uptime_s(&vm.target);
 	*faults += vm.rd.faults;
 	*bytes += vm.rd.bytes_read;
+	fits = vm.sym.rungs[RUNG_GIVEN].status == RUNG_GAVE;
 	vm_close(&vm);
 	failure_clear();
+	return fits;
 }
 
 int cmd_list(const struct cmd *cmd, const struct options *opt)
@@ -139,12 +143,18 @@ int cmd_list(const struct cmd *cmd, const struct options *opt)
 	struct candidate *c;
 	struct list_row *rows;
 	struct table t;
-	int i, n, err;
+	int i, n, err = -1;
+	bool fits = false;
 
 	n = target_scan(&c);
 	rows = xcalloc(n, sizeof(*rows));
 	for (i = 0; i < n; i++)
-		look_at(&c[i], &rows[i], &r.run.faults, &r.run.bytes_read);
+		fits |= look_at(&c[i], opt->symbols, &rows[i], &r.run.faults, &r.run.bytes_read);
+	if (opt->symbols && !fits) {
+		fail(EXIT_UNSUPPORTED, "`ebeam doctor` tells the build id of a VM",
+		     "--symbols %s: it is of the build of no VM on this host", opt->symbols);
+		goto out;
+	}
 	report_plain(&t, "list", columns, ARRAY_SIZE(columns), rows, sizeof(*rows), n);
 	r.tables = &t;
 	r.ntables = 1;
@@ -152,6 +162,7 @@ int cmd_list(const struct cmd *cmd, const struct options *opt)
 	r.run.reader_cpu_ms = cpu_ms();
 	err = print_report(opt, &r);
 	report_table_free(&t);
+out:
 	free(rows);
 	free(c);
 	return err;

@@ -394,7 +394,7 @@ int cmd_trace(const struct cmd *cmd, const struct options *opt)
 	s->cmd = cmd;
 	s->opt = opt;
 	s->base.fold.max_processes = opt->max_processes;
-	if (vm_open(&s->vm, pid, 0))
+	if (vm_open(&s->vm, pid, opt->symbols, 0))
 		goto out;
 	if (!watch_open(&s->watch, &s->vm, cmd->arg, opt->max_overhead, opt->exact,
 			opt->max_processes))

@@ -65,6 +65,9 @@ static void usage(FILE *out, const struct cmd *cmd)
 		"the rest\n"
 		"                            (default 16384)\n"
 		"      --by KEY              alloc: sum up by type, process or initial_call\n"
+		"      --symbols FILE        names of the VM's functions: its unstripped beam.smp, or "
+		"its\n"
+		"                            debug file, where none is found by build id\n"
 		"      --json                one JSON document on stdout\n"
 		"      --sort KEY            order of the rows (`--sort help` lists the keys)\n"
 		"  -l, --limit N             rows shown (default 20, in text of `trace` 5; 0: all)\n"
@@ -108,8 +111,10 @@ static bool node_matches(const char *have, const char *want)
 }
 
 /* @why: what kept a VM from being asked, "" if all could be. */
-static pid_t find_node(const struct candidate *c, int n, const char *name, char *why, size_t size)
+static pid_t find_node(const struct candidate *c, int n, const struct options *opt, char *why,
+		       size_t size)
 {
+	const char *name = opt->node;
 	pid_t found = 0;
 	int i, hits = 0;
 	struct vm vm;
@@ -123,7 +128,7 @@ static pid_t find_node(const struct candidate *c, int n, const char *name, char 
 		return found;
 	/* a name that the node took later, or one of several alike: ask the VMs' memory */
 	for (i = hits = 0; i < n; i++) {
-		if (!vm_open(&vm, c[i].pid, 0)) {
+		if (!vm_open(&vm, c[i].pid, opt->symbols, VM_MANY)) {
 			if (node_matches(vm.node, name)) {
 				found = c[i].pid;
 				hits++;
@@ -152,7 +157,7 @@ pid_t pick_target(const struct options *opt)
 		fail(EXIT_USAGE, "start one, or name another with -p",
 		     "no Erlang VM (beam.smp) runs on this host");
 	} else if (opt->node) {
-		pid = find_node(c, n, opt->node, why, sizeof(why));
+		pid = find_node(c, n, opt, why, sizeof(why));
 		if (!pid)
 			fail(EXIT_USAGE, why[0] ? why : "choose one with -p OS_PID",
 			     "no single Erlang VM is node %s; running: %s", opt->node, names);
@@ -228,7 +233,8 @@ static int parse_long(const char *what, const char *arg, long min, long max, lon
 	return 0;
 }
 
-enum { OPT_JSON = 256, OPT_SORT, OPT_MAX_OVERHEAD, OPT_MAX_PROCESSES, OPT_EXACT, OPT_TRACE, OPT_BY };
+enum { OPT_JSON = 256, OPT_SORT, OPT_MAX_OVERHEAD, OPT_MAX_PROCESSES, OPT_EXACT, OPT_TRACE, OPT_BY,
+       OPT_SYMBOLS };
 
 static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, 'p' },
@@ -242,6 +248,7 @@ static const struct option long_options[] = {
 	{ "max-processes", required_argument, NULL, OPT_MAX_PROCESSES },
 	{ "exact", no_argument, NULL, OPT_EXACT },
 	{ "trace", no_argument, NULL, OPT_TRACE },
+	{ "symbols", required_argument, NULL, OPT_SYMBOLS },
 	{ "by", required_argument, NULL, OPT_BY },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
@@ -295,6 +302,9 @@ static int parse(int argc, char **argv, struct options *opt, bool *help, bool *v
 			break;
 		case OPT_TRACE:
 			opt->trace = true;
+			break;
+		case OPT_SYMBOLS:
+			opt->symbols = optarg;
 			break;
 		case OPT_BY:
 			opt->by = optarg;
@@ -359,6 +369,8 @@ static int run(int argc, char **argv, struct options *opt)
 		return fail(EXIT_USAGE, "`ebeam trace` is the main one", "no command given");
 	}
 	opt->command = cmd->name;
+	if (opt->symbols && debugfile_check(opt->symbols))
+		return -1;
 	return cmd->run(cmd, opt);
 }
 

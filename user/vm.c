@@ -406,14 +406,19 @@ static void start_recording(struct vm *vm)
 		fclose(f);
 }
 
-int vm_open(struct vm *vm, pid_t pid, unsigned int flags)
+int vm_open(struct vm *vm, pid_t pid, const char *symbols, unsigned int flags)
 {
+	const struct symbols_options opt = {
+		.needed = needed, .nneeded = ARRAY_SIZE(needed), .given = symbols,
+		.given_may_differ = flags & VM_MANY, .offline = flags & VM_MANY,
+	};
+
 	memset(vm, 0, sizeof(*vm));
 	vm->target.pidfd = -1;
 	if (target_open(&vm->target, pid))
 		return -1;
 	reader_open_live(&vm->rd, pid);
-	if (symbols_open(&vm->sym, &vm->target, NULL))
+	if (symbols_open(&vm->sym, &vm->target, &opt))
 		goto err;
 	start_recording(vm);
 	if (vm_load(vm, flags))

@@ -92,9 +92,11 @@ struct vm {
 
 enum vm_flags {
 	VM_KEEP_GOING = 1, /* doctor: return with the failed checks instead of failing */
+	VM_MANY = 2, /* one of many: no download, and given symbols of another build are no error */
 };
 
-int vm_open(struct vm *vm, pid_t pid, unsigned int flags);
+/* @symbols: the file of --symbols, or NULL. */
+int vm_open(struct vm *vm, pid_t pid, const char *symbols, unsigned int flags);
 /* The same from a recording; symbols come from its companion file (see scripts/record-fixture). */
 int vm_open_recording(struct vm *vm, const char *path);
 void vm_close(struct vm *vm);

@@ -117,7 +117,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	pid = atoi(argv[1]);
-	if (vm_open(&vm, pid, 0))
+	if (vm_open(&vm, pid, NULL, 0))
 		die("cannot open the VM");
 	walk(&vm);
 	if (vm.rd.faults)
