@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LIBRARY "libdebuginfod.so.1"
+const char *debuginfod_library = "libdebuginfod.so.1";
 
 /* elfutils/debuginfod.h, which need not be there to build */
 struct client;
@@ -62,11 +62,11 @@ static int progress(struct client *c, long done, long total)
 
 static bool load(struct library *l, char *why, size_t size)
 {
-	void *so = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	void *so = dlopen(debuginfod_library, RTLD_NOW | RTLD_LOCAL);
 
 	if (!so) {
-		snprintf(why, size, LIBRARY " cannot be loaded: install libdebuginfod1 (Debian, "
-			 "Ubuntu) or elfutils-debuginfod-client (Fedora)");
+		snprintf(why, size, "%s cannot be loaded: install libdebuginfod1 (Debian, Ubuntu) "
+			 "or elfutils-debuginfod-client (Fedora)", debuginfod_library);
 		return false;
 	}
 	/* it stays: it has set up libcurl for the whole program */
@@ -78,7 +78,7 @@ static bool load(struct library *l, char *why, size_t size)
 		(void (*)(struct client *, progress_fn))dlsym(so, "debuginfod_set_progressfn");
 	if (l->begin && l->end && l->find && l->set_progress)
 		return true;
-	snprintf(why, size, LIBRARY " lacks a function that is needed: it is too old");
+	snprintf(why, size, "%s lacks a function that is needed", debuginfod_library);
 	return false;
 }
 
@@ -127,7 +127,8 @@ int debuginfod_fetch(const char *build_id, unsigned int timeout_s, char *path, s
 		return -1;
 	c = l.begin();
 	if (!c) {
-		snprintf(why, size, LIBRARY " cannot be started: %s", strerror(errno));
+		snprintf(why, size, "%s cannot be started: %s", debuginfod_library,
+			 strerror(errno));
 		return -1;
 	}
 	memset(&state, 0, sizeof(state));

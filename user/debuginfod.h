@@ -11,6 +11,9 @@
 
 #include "util.h"
 
+/* The library's name; another one in tests. */
+extern const char *debuginfod_library;
+
 /**
  * debuginfod_fetch() - get the debug file of a build
  * @build_id:  hex
