@@ -108,6 +108,14 @@ bool debugfile_fits(const struct elf_file *d, const struct elf_file *exe, char *
 	return false;
 }
 
+static bool has_names(const struct elf_file *d, char *why, size_t size)
+{
+	if (!d->has_symtab)
+		snprintf(why, size, d->nsh ? "has no .symtab: stripped" :
+			 "has no sections: stripped or cut off");
+	return d->has_symtab;
+}
+
 /* The CRC32 proves the file; build ids, where both have one, must not speak against it. */
 static bool fits_link(const struct elf_file *d, const struct elf_file *exe, char *why, size_t size)
 {
@@ -134,24 +142,26 @@ struct search {
 	const struct elf_file *exe;
 	struct elf_file *d;
 	struct rung_result *r;
-	pid_t pid;
-	int root; /* of the VM; -1: cannot be opened */
+	int root;	 /* of the VM; -1: cannot be opened */
+	char prefix[64]; /* of its paths, as seen from here */
 };
 
 enum place { HERE, THERE }; /* on this host, in the VM's root */
 
+static void note(struct search *s, enum place place, const char *path, const char *why)
+{
+	snprintf(s->r->why, sizeof(s->r->why), "%s", why);
+	snprintf(s->r->file, sizeof(s->r->file), "%s%s", place == THERE ? s->prefix : "", path);
+}
+
 /* Why a file is not taken is told of the first one alone. */
 static void refuse(struct search *s, enum place place, const char *path, const char *why)
 {
-	log_step("%s%s: %s", place == THERE ? "in the VM's root: " : "", path, why);
+	log_all("%s%s: %s", place == THERE ? s->prefix : "", path, why);
 	if (s->r->status == RUNG_REFUSED)
 		return;
 	s->r->status = RUNG_REFUSED;
-	snprintf(s->r->why, sizeof(s->r->why), "%s", why);
-	if (place == HERE)
-		snprintf(s->r->file, sizeof(s->r->file), "%s", path);
-	else
-		snprintf(s->r->file, sizeof(s->r->file), "/proc/%d/root%s", s->pid, path);
+	note(s, place, path, why);
 }
 
 static bool try(struct search *s, enum place place, const char *path, bool by_link)
@@ -178,13 +188,13 @@ static bool try(struct search *s, enum place place, const char *path, bool by_li
 		fits = fits_link(s->d, s->exe, why, sizeof(why));
 	else
 		fits = debugfile_fits(s->d, s->exe, why, sizeof(why));
+	fits = fits && has_names(s->d, why, sizeof(why));
 	if (!fits) {
 		refuse(s, place, path, why);
 		elf_file_close(s->d);
 		return false;
 	}
-	s->r->status = RUNG_NOTHING;
-	refuse(s, place, path, "");
+	note(s, place, path, "");
 	s->r->status = RUNG_GAVE;
 	return true;
 }
@@ -245,10 +255,25 @@ static bool by_link(struct search *s, const struct target *t, const char *debug_
 	return try(s, HERE, path, true) || try(s, THERE, path, true);
 }
 
+static bool same_root(const struct target *t)
+{
+	char path[64], ours[64], theirs[PATH_MAX];
+	ssize_t a, b;
+
+	snprintf(path, sizeof(path), "/proc/%d/root", t->pid);
+	b = readlink(path, theirs, sizeof(theirs));
+	if (b != 1)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", t->pid);
+	a = readlink("/proc/self/ns/mnt", ours, sizeof(ours));
+	b = readlink(path, theirs, sizeof(theirs));
+	return a > 0 && a == b && !memcmp(ours, theirs, a);
+}
+
 void debugfile_find(const struct elf_file *exe, const struct target *t, const char *debug_dir,
 		    struct elf_file *d, struct rung_result *r)
 {
-	struct search s = { .exe = exe, .d = d, .r = r, .pid = t->pid };
+	struct search s = { .exe = exe, .d = d, .r = r };
 	char root[64];
 
 	memset(r, 0, sizeof(*r));
@@ -256,6 +281,8 @@ void debugfile_find(const struct elf_file *exe, const struct target *t, const ch
 	d->fd = -1;
 	snprintf(root, sizeof(root), "/proc/%d/root", t->pid);
 	s.root = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!same_root(t))
+		snprintf(s.prefix, sizeof(s.prefix), "%s", root);
 	if (!by_build_id(&s, debug_dir) && !by_link(&s, t, debug_dir) && r->status != RUNG_REFUSED) {
 		r->status = RUNG_NOTHING;
 		if (!exe->build_id[0] && !exe->debuglink[0])
@@ -315,7 +342,10 @@ int debugfile_given(const char *path, const struct elf_file *exe, bool may_diffe
 		return -1;
 	if (debugfile_fits(d, exe, why, sizeof(why))) {
 		r->status = RUNG_GAVE;
-		return 0;
+		if (has_names(d, why, sizeof(why)))
+			return 0;
+		elf_file_close(d);
+		return fail(EXIT_UNSUPPORTED, HINT_GIVEN, "--symbols %s: it %s", path, why);
 	}
 	elf_file_close(d);
 	r->status = RUNG_REFUSED;

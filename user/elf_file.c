@@ -152,7 +152,9 @@ static void look_over_sections(struct elf_file *e)
 
 	for (sh = e->sh; sh < e->sh + e->nsh; sh++) {
 		name = section_name(e, sh);
-		if (sh->sh_type == SHT_NOTE && !strcmp(name, ".note.stapsdt"))
+		if (sh->sh_type == SHT_SYMTAB)
+			e->has_symtab = true;
+		else if (sh->sh_type == SHT_NOTE && !strcmp(name, ".note.stapsdt"))
 			e->has_probes = true;
 		else if (sh->sh_type == SHT_NOTE && notes++ < MAX_NOTE_SECTIONS)
 			read_notes(e, sh->sh_offset, sh->sh_size);

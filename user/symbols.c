@@ -439,14 +439,12 @@ static int add_files(struct symbols *s, const struct target *t, const struct sym
 		       &s->rungs[RUNG_DEBUGFILE]);
 	if (s->rungs[RUNG_DEBUGFILE].status == RUNG_GAVE)
 		add_file(s, &d, RUNG_DEBUGFILE);
-	if (opt->given) {
-		if (debugfile_given(opt->given, &s->exe, opt->given_may_differ, &d,
-				    &s->rungs[RUNG_GIVEN]))
-			return -1;
-		if (s->rungs[RUNG_GIVEN].status == RUNG_GAVE)
-			add_file(s, &d, RUNG_GIVEN);
-		/* it fits, yet there is nothing in it */
-		if (s->rungs[RUNG_GIVEN].status == RUNG_NOTHING)
+	if (opt->given && debugfile_given(opt->given, &s->exe, opt->given_may_differ, &d,
+					  &s->rungs[RUNG_GIVEN]))
+		return -1;
+	if (s->rungs[RUNG_GIVEN].status == RUNG_GAVE) {
+		add_file(s, &d, RUNG_GIVEN);
+		if (s->rungs[RUNG_GIVEN].status != RUNG_GAVE)
 			return fail(EXIT_UNSUPPORTED,
 				    "give the unstripped beam.smp of this very build, or its debug "
 				    "file", "--symbols %s: it %s", opt->given,
