@@ -214,7 +214,7 @@ static void check_symbols(struct checkup *c, const struct symbols *s)
 		snprintf(name, sizeof(name), "symbols %s", rung_name(i));
 		if (r->status == RUNG_UNTRIED) {
 			add(c, CHECK_SKIP, name, "", i == RUNG_GIVEN ? "no --symbols FILE given" :
-			    "not needed: no name is missing");
+			    symbols_missing(s) ? "not tried" : "not needed: no name is missing");
 		} else if (r->status != RUNG_GAVE) {
 			add(c, status[r->status], name,
 			    r->status == RUNG_REFUSED ? "remove it, or install the one of this build" :
