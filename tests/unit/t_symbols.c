@@ -91,7 +91,7 @@ static void merging(void)
 {
 	struct symbols_options opt = SAMPLE_OPTIONS(sample_static);
 	struct symbol first;
-	size_t i, before, sorted = 0;
+	size_t i, before, sorted = 0, same = 0;
 
 	opt.given = sample("vm.debug");
 	ok(!open_sample("vm.stripped", &opt), "dynsym and a debug file");
@@ -100,6 +100,9 @@ static void merging(void)
 	for (i = 0; i + 1 < s.n; i++)
 		sorted += symbols_nth(&s, i)->addr <= symbols_nth(&s, i + 1)->addr;
 	is_u64(sorted, s.n - 1, "by address, over both rungs");
+	for (i = 0; i < s.n; i++)
+		same += !strcmp(symbols_nth(&s, i)->name, "driver_alloc");
+	is_u64(same, 1, "a name of both is there once");
 	ok(is_on("enif_alloc", RUNG_DYNSYM), "an exact name before a suffix of a later rung");
 	before = s.n;
 	first = *symbols_find(&s, "driver_alloc");
