@@ -5,10 +5,16 @@ that is, and a file of another build is refused.
 
 The VM's own file is made to lack one name, by writing over its first letter; the name is put into
 debug files with objcopy, as it would be in those of a distribution."""
+import contextlib
 import http.server
 import os
+import pty
+import select
 import shutil
+import signal
+import subprocess
 import threading
+import time
 
 import ebt
 
@@ -126,17 +132,52 @@ def unreadable(node):
 # ---- a VM that lacks a name ----------------------------------------------------------
 
 class Server(http.server.BaseHTTPRequestHandler):
+    """Files by path; below /slow it stalls until `go` is set."""
     files = {}
+    asked, go = threading.Event(), threading.Event()
 
     def do_GET(self):
-        data = self.files.get(self.path)
-        self.send_response(200 if data else 404)
-        self.send_header("Content-Length", str(len(data or b"")))
-        self.end_headers()
-        self.wfile.write(data or b"")
+        data = self.files.get(self.path.replace("/slow/", "/", 1))
+        if self.path.startswith("/slow/"):
+            self.asked.set()
+            self.go.wait(ebt.TIMEOUT)
+        with contextlib.suppress(OSError):      # who asked may have gone
+            self.send_response(200 if data else 404)
+            self.send_header("Content-Length", str(len(data or b"")))
+            self.end_headers()
+            self.wfile.write(data or b"")
 
     def log_message(self, *_args):
         pass
+
+
+def on_terminal(node, env):
+    """Progress is shown where stderr is a terminal, and a signal ends the transfer."""
+    main, sub = pty.openpty()
+    child = ebt.start([ebt.EBEAM, "trace", "-d", "1", "-p", str(node.os_pid)],
+                      env=dict(ebt.ENV, **env), stdin=subprocess.DEVNULL,
+                      stdout=subprocess.DEVNULL, stderr=sub)
+    os.close(sub)
+    seen = b""
+    try:
+        ebt.ok(Server.asked.wait(ebt.TIMEOUT), "a slow server: asked")
+        while b"waiting" not in seen and select.select([main], [], [], ebt.TIMEOUT)[0]:
+            seen += os.read(main, 1000)
+        ebt.ok(b"\rebeam: debuginfod: debug file of " in seen, "a slow server: progress", seen)
+        start = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        while select.select([main], [], [], ebt.TIMEOUT)[0]:
+            try:
+                seen += os.read(main, 1000)
+            except OSError:         # the terminal has no other end any more
+                break
+        child.wait(ebt.TIMEOUT)
+        ebt.ok(time.monotonic() - start < 10, "a slow server: Ctrl-C ends the waiting", seen)
+        ebt.ok(b"\r\033[K" in seen, "a slow server: the line is wiped", seen)
+    finally:
+        Server.go.set()
+        ebt.end(child)
+        os.close(main)
 
 
 def from_rung(node, rung, what, *args, **options):
@@ -185,6 +226,8 @@ def ladder():
         try:
             ebt.ok(ebt.tmp("cache") in from_rung(node, "debuginfod", "debuginfod", env=env),
                    "debuginfod: the file is named")
+            on_terminal(node, dict(env, DEBUGINFOD_URLS=env["DEBUGINFOD_URLS"] + "/slow",
+                                   DEBUGINFOD_CACHE_PATH=ebt.tmp("cache2")))
         finally:
             server.shutdown()
     ebt.clean("the ladder")
