@@ -95,13 +95,10 @@
 	L(carrier_next, "Carrier_t", "next", MUST)                                                 \
 	L(carrier_allctr, "Carrier_t", "allctr.counter|allctr.value|allctr", MUST)                 \
 	L(carrier_blocks_size, "Carrier_t", "cpool.total_blocks_size", MUST)                       \
-	L(thrspec_size_of, "ErtsAllocatorThrSpec_t", "#size", MUST)                                \
+	L(thrspec_dd, "ErtsAllocatorThrSpec_t", "dd", MUST)                                        \
 	L(thrspec_enabled, "ErtsAllocatorThrSpec_t", "enabled", MUST)                              \
 	L(thrspec_size, "ErtsAllocatorThrSpec_t", "size", MUST)                                    \
 	L(thrspec_allctr, "ErtsAllocatorThrSpec_t", "allctr", MUST)                                \
-	L(ainfo_size_of, "ErtsAllocatorInfo_t", "#size", MUST)                                     \
-	L(ainfo_alloc_util, "ErtsAllocatorInfo_t", "alloc_util", MUST)                             \
-	L(ainfo_enabled, "ErtsAllocatorInfo_t", "enabled", MUST)                                   \
 	/* off-heap */                                                                             \
 	L(bin_refc, "Binary", "intern.refc", MUST)                                                 \
 	L(bin_orig_size, "Binary", "orig_size", MUST)                                              \

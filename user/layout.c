@@ -27,6 +27,9 @@ static const struct release_facts releases[] = {
 	{ .otp = 28, .list_has_wrt_bins = true, .atom_name_is_term = true, .nil = 0x3b,
 	  .bin_header = 0xa8, .bin_node_bytes = 24, .drv_bin_pad = 7,
 	  .carrier_shift = 14, .flag_hibernate_pending = 1 << 18 },
+	{ .otp = 29, .tested = true, .list_has_wrt_bins = true, .atom_name_is_term = true,
+	  .nil = 0x3b, .bin_header = 0xa8, .bin_node_bytes = 24, .drv_bin_pad = 7,
+	  .carrier_shift = 14, .flag_hibernate_pending = 1 << 18 },
 };
 
 static struct layout rows[] = {

@@ -71,14 +71,14 @@ static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog pro
 	plan->n++;
 }
 
-static bool is_alcu(const struct symbol *s)
+static bool has_instances(const struct vm *vm, unsigned int a)
 {
-	return s && !strncmp(s->name, "erts_alcu_", 10);
-}
+	size_t i;
 
-static unsigned int pref_of(const struct symbol *s)
-{
-	return strstr(s->name, "thr_pref") ? EB_ALLCTR_PREFERRED : EB_ALLCTR_FIXED;
+	for (i = 0; i < vm->ninsts; i++)
+		if (vm->insts[i].alloc_no == a)
+			return true;
+	return false;
 }
 
 /*
@@ -90,29 +90,31 @@ static void plan_alloc(struct vm *vm, const struct probe_kernel *k, struct probe
 {
 	const unsigned int alloc_args = SITE_ARG(0) | SITE_ARG(2);
 	const unsigned int realloc_args = alloc_args | SITE_ARG(3);
-	const struct symbol *s;
-	unsigned int a;
+	static const char *const kinds[] = { "ts", "thr_spec", "thr_pref" };
+	const char *kind;
+	char name[64];
+	unsigned int a, pref;
 
 	for (a = 1; a < VM_MAX_ALLOCATORS; a++) {
-		s = symbols_at(&vm->sym, vm->allctrs[a].alloc);
-		if (!is_alcu(s))
+		if (!has_instances(vm, a))
 			continue; /* sys_alloc, or switched off: not of alloc_util */
+		pref = vm->allctrs_preferred[a] ? EB_ALLCTR_PREFERRED : EB_ALLCTR_FIXED;
+		kind = kinds[pref ? 2 : vm->allctrs_specific[a]];
+		snprintf(name, sizeof(name), "erts_alcu_alloc_%s", kind);
 		add_site(vm, plan, k->session ? PROG_ALLOC_SESSION : PROG_ALLOC,
-			 vm->allctrs[a].alloc, s->name, alloc_args, pref_of(s));
+			 vm->allctrs[a].alloc, name, alloc_args, pref);
 		if (!k->session)
-			add_site(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].alloc, s->name, 0, 0);
-		s = symbols_at(&vm->sym, vm->allctrs[a].free);
-		if (is_alcu(s))
-			add_site(vm, plan, PROG_FREE, vm->allctrs[a].free, s->name, alloc_args,
-				 pref_of(s));
-		s = symbols_at(&vm->sym, vm->allctrs[a].realloc);
+			add_site(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].alloc, name, 0, 0);
+		snprintf(name, sizeof(name), "erts_alcu_free_%s", kind);
+		add_site(vm, plan, PROG_FREE, vm->allctrs[a].free, name, alloc_args, pref);
 		/* fix_alloc's realloc only ends the VM: no site */
-		if (!is_alcu(s))
+		if (!strcmp(vm->allocator_name[a], "fix_alloc"))
 			continue;
+		snprintf(name, sizeof(name), "erts_alcu_realloc_%s", kind);
 		add_site(vm, plan, k->session ? PROG_REALLOC_SESSION : PROG_REALLOC,
-			 vm->allctrs[a].realloc, s->name, realloc_args, pref_of(s));
+			 vm->allctrs[a].realloc, name, realloc_args, pref);
 		if (!k->session)
-			add_site(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].realloc, s->name, 0, 0);
+			add_site(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].realloc, name, 0, 0);
 	}
 }
 
@@ -129,20 +131,28 @@ static void plan_refc(struct vm *vm, struct probe_plan *plan)
 	}
 }
 
+/*
+ * All collections but hibernations and those of literals go through garbage_collect(), which is
+ * static: where no rung of the ladder has it, its callers are probed.
+ */
 static void plan_gc(struct vm *vm, struct probe_plan *plan)
 {
-	static const struct { const char *name; uint64_t cookie; } sites[] = {
-		{ "erts_garbage_collect_nobump", EB_GC_ORDINARY },
-		{ "erts_garbage_collect", EB_GC_ORDINARY },
-		{ "erts_gc_after_bif_call_lhf", EB_GC_ORDINARY },
-		{ "erts_garbage_collect_literals", EB_GC_ORDINARY },
-		{ "erts_garbage_collect_hibernate", EB_GC_HIBERNATE },
+	static const struct { const char *name; uint64_t cookie; bool is_caller; } sites[] = {
+		{ "garbage_collect", EB_GC_ORDINARY, false },
+		{ "erts_garbage_collect_nobump", EB_GC_ORDINARY, true },
+		{ "erts_garbage_collect", EB_GC_ORDINARY, true },
+		{ "erts_gc_after_bif_call_lhf", EB_GC_ORDINARY, true },
+		{ "erts_garbage_collect_literals", EB_GC_ORDINARY, false },
+		{ "erts_garbage_collect_hibernate", EB_GC_HIBERNATE, false },
 	};
+	bool has_static = symbols_find(&vm->sym, sites[0].name);
 	vmaddr_t addr;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(sites); i++) {
 		addr = symbols_addr(&vm->sym, sites[i].name);
+		if (i ? has_static && sites[i].is_caller : !has_static)
+			continue;
 		add_site(vm, plan, PROG_GC_ENTER, addr, sites[i].name, SITE_ARG(0),
 			 sites[i].cookie);
 		add_site(vm, plan, PROG_GC_RETURN, addr, sites[i].name, 0, sites[i].cookie);

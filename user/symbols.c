@@ -256,6 +256,11 @@ static void count_needed(struct symbols *s, enum rung rung)
 	}
 }
 
+static bool is_api(const char *name)
+{
+	return !strncmp(name, "enif_", 5) || !strncmp(name, "driver_", 7);
+}
+
 size_t symbols_merge(struct symbols *s, struct elf_symtab *t, enum rung rung)
 {
 	size_t i, before = s->n;
@@ -265,7 +270,7 @@ size_t symbols_merge(struct symbols *s, struct elf_symtab *t, enum rung rung)
 	reserve(s, t->n < MAX_SYMBOLS - s->n ? t->n : MAX_SYMBOLS - s->n);
 	for (i = 0; i < t->n && s->n < MAX_SYMBOLS; i++) {
 		name = elf_symtab_name(t, i);
-		if (!is_usable(s, &t->v[i]) || !is_name(name))
+		if (!is_usable(s, &t->v[i]) || !is_name(name) || (s->api_only && !is_api(name)))
 			continue;
 		have = find_exact(s, name, before);
 		if (have && have->rung < rung)
@@ -364,6 +369,8 @@ static int read_segments(struct symbols *s, const struct target *t)
 	uint64_t lowest = UINT64_MAX;
 
 	for (ph = s->exe.ph; ph < s->exe.ph + s->exe.nph && s->nsegs < ARRAY_SIZE(s->segs); ph++) {
+		if (ph->p_type == PT_GNU_EH_FRAME)
+			s->eh_frame_hdr = ph->p_vaddr;
 		if (ph->p_type != PT_LOAD)
 			continue;
 		s->segs[s->nsegs++] = (struct segment_map){
@@ -481,6 +488,7 @@ int symbols_open(struct symbols *s, const struct target *t, const struct symbols
 	opt = opt ? opt : &nothing;
 	s->needed = opt->needed;
 	s->nneeded = opt->nneeded;
+	s->api_only = opt->api_only;
 	if (open_executable(s, t) || read_segments(s, t))
 		goto err;
 	add_table(s, &s->exe, SHT_SYMTAB, RUNG_SYMTAB);

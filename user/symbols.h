@@ -48,6 +48,7 @@ struct symbols_options {
 	bool given_may_differ; /* a given file of another build is no error: it is left alone */
 	const char *debug_dir; /* NULL: /usr/lib/debug */
 	bool offline;	       /* no debuginfod */
+	bool api_only;	       /* only names of the NIF and driver API count */
 	unsigned int fetch_s;  /* how long debuginfod may take; 0: a minute */
 };
 
@@ -59,6 +60,7 @@ struct symbols {
 	uint32_t *by_addr, *by_name; /* indices into syms */
 	struct segment_map segs[16];
 	size_t nsegs;
+	uint64_t eh_frame_hdr; /* link address of that table, 0 when there is none */
 	uint64_t bias; /* added to a link address gives the address in the target */
 	const char *source; /* "symtab", "dynsym", ...: the last rung that was needed */
 	enum rung source_rung;
@@ -67,6 +69,7 @@ struct symbols {
 	void **owned;	      /* memory with names */
 	size_t nowned;
 	bool has_probes; /* .note.stapsdt: built with dynamic tracing */
+	bool api_only;
 	const char *const *needed;
 	size_t nneeded;
 	struct rung_result rungs[RUNG_N];

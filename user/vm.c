@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "vm.h"
+#include "bootstrap.h"
 #include "term.h"
 
 #include <elf.h>
@@ -7,11 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-/* What a build without these symbols is: OTP 29 and later hide all of ERTS's. */
+/* Without these nothing can be read.  OTP 29 and later hide them: see bootstrap.h. */
 static const char *const needed[] = {
-	"etp_otp_release", "etp_erts_version", "erts_proc", "erts_port", "erts_atom_table",
-	"erts_allctrs", "erts_allctrs_info", "erts_allctr_thr_spec", "erts_alc_n2td",
-	"erts_alc_n2t", "erts_alc_a2ad", "erts_aligned_scheduler_data", "erts_no_schedulers",
+	"erts_proc", "erts_port", "erts_atom_table", "erts_allctrs", "erts_alc_n2td",
+	"erts_alc_n2t", "erts_alc_a2ad", "erts_aligned_scheduler_data",
 };
 
 void vm_check(struct vm *vm, int status, const char *name, const char *fmt, ...)
@@ -72,45 +72,83 @@ static int lost_target(struct vm *vm)
 	return fail(EXIT_FAILED, "", "pid %d ended while it was looked at", vm->target.pid);
 }
 
-static int choose_layout(struct vm *vm)
+/* What a VM prints as its version, with what it was built with: see bootstrap_text(). */
+static bool version_text(struct vm *vm, char *text, size_t size)
 {
-	static const char *const builds[][2] = {
-		{ "etp_lock_count", "with lock counting" },
-		{ "etp_lock_check", "with lock checking" },
-		{ "etp_debug_compiled", "as debug build" },
+	uint64_t link = vm->sym.exe.fd >= 0 ? bootstrap_text(&vm->sym) : 0;
+	vmaddr_t addr = link ? link + vm->sym.bias : symbols_addr(&vm->sym, "erts_system_version");
+	unsigned int otp;
+
+	/* it is longer than the buffer in no build: what does not end there is no such text */
+	if (!addr || !reader_string(&vm->rd, addr, text, size) ||
+	    sscanf(text, "Erlang/OTP %u%%s [erts-%31[0-9.]]", &otp, vm->erts) != 2)
+		return false;
+	vm->otp = otp;
+	vm->jit = strstr(text, " [jit");
+	/* a recording has no file to search */
+	if (link && !symbols_find(&vm->sym, "etp_otp_release"))
+		symbols_add(&vm->sym, "erts_system_version", link, 0, false, RUNG_BOOTSTRAP);
+	return true;
+}
+
+/* Builds whose structures differ from those of an ordinary one. */
+static int refuse_build(struct vm *vm, const char *text)
+{
+	static const struct { const char *symbol, *tag, *how; } builds[] = {
+		{ "etp_lock_count", "[lock-counting]", "with lock counting" },
+		{ "etp_lock_check", "[lock-checking]", "with lock checking" },
+		{ "etp_debug_compiled", "[debug-compiled]", "as debug build" },
+		{ NULL, "[dtrace]", "with dynamic tracing" },
+		{ NULL, "[systemtap]", "with dynamic tracing" },
+		{ NULL, "[lttng]", "with dynamic tracing" },
+		{ NULL, "[hipe]", "with HiPE" },
+		{ NULL, "[valgrind-compiled]", "for valgrind" },
+		{ NULL, "[address-sanitizer]", "with the address sanitizer" },
+		{ NULL, "[32-bit]", "for 32 bits" },
 	};
-	char release[64];
+	const char *how = vm->sym.has_probes ? "with dynamic tracing" : NULL;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(needed); i++)
-		if (!symbols_find(&vm->sym, needed[i]))
-			return fail(EXIT_UNSUPPORTED,
-				    "use OTP 23 to 28, or a build whose symbols are not stripped",
-				    "%s of pid %d hides its symbols: no %s in .%s", vm->target.exe,
-				    vm->target.pid, needed[i], vm->sym.source);
-	if (!etp_string(vm, "etp_otp_release", release, sizeof(release)) ||
-	    !etp_string(vm, "etp_erts_version", vm->erts, sizeof(vm->erts))) {
-		if (vm->rd.lost)
-			return lost_target(vm);
-		return fail(EXIT_UNSUPPORTED, "", "cannot read the OTP release of pid %d",
-			    vm->target.pid);
+	for (i = 0; i < ARRAY_SIZE(builds) && !how; i++)
+		if (strstr(text, builds[i].tag) ||
+		    (builds[i].symbol && etp_u32(vm, builds[i].symbol, 0)))
+			how = builds[i].how;
+	if (!how)
+		return 0;
+	return fail(EXIT_UNSUPPORTED, "run an ordinary build of the emulator",
+		    "pid %d runs an emulator built %s: its structures differ", vm->target.pid, how);
+}
+
+/* Release and flavour, as the VM tells them: a claim only, until the layout is proven. */
+static int identify(struct vm *vm)
+{
+	char release[64], text[512] = "";
+	bool told;
+
+	told = version_text(vm, text, sizeof(text));
+	if (etp_string(vm, "etp_otp_release", release, sizeof(release)) &&
+	    etp_string(vm, "etp_erts_version", vm->erts, sizeof(vm->erts))) {
+		vm->otp = atoi(release);
+		vm->jit = etp_u32(vm, "etp_beamasm", 0);
+	} else if (vm->rd.lost) {
+		return lost_target(vm);
+	} else if (!told) {
+		return fail(EXIT_UNSUPPORTED, "is it a beam.smp? `ebeam doctor` shows more",
+			    "cannot tell the OTP release of pid %d from %s", vm->target.pid,
+			    vm->target.exe);
 	}
-	vm->otp = atoi(release);
-	vm->jit = etp_u32(vm, "etp_beamasm", 0);
-	for (i = 0; i < ARRAY_SIZE(builds); i++)
-		if (etp_u32(vm, builds[i][0], 0))
-			return fail(EXIT_UNSUPPORTED, "run an ordinary build of the emulator",
-				    "pid %d runs an emulator built %s: its structures differ",
-				    vm->target.pid, builds[i][1]);
-	if (vm->sym.has_probes)
-		return fail(EXIT_UNSUPPORTED, "run an ordinary build of the emulator",
-			    "pid %d runs an emulator built with dynamic tracing: its structures "
-			    "differ",
-			    vm->target.pid);
+	if (vm->otp < OTP_MIN)
+		return fail(EXIT_UNSUPPORTED, "OTP 23 is the oldest that is supported",
+			    "pid %d runs OTP %d (erts %s)", vm->target.pid, vm->otp, vm->erts);
+	return refuse_build(vm, text);
+}
+
+static int choose_layout(struct vm *vm)
+{
 	vm->row = layout_find(vm->otp, vm->jit, machine_name(vm->sym.machine));
 	if (!vm->row)
-		return fail(EXIT_UNSUPPORTED, "OTP 23, 25 and 27 on x86_64 are supported",
-			    "no layout for OTP %s (erts %s, %s, %s) of pid %d", release, vm->erts,
+		return fail(EXIT_UNSUPPORTED, "OTP 23, 25, 27 and 29 on x86_64 are supported",
+			    "no layout for OTP %d (erts %s, %s, %s) of pid %d", vm->otp, vm->erts,
 			    vm->jit ? "jit" : "emu", machine_name(vm->sym.machine),
 			    vm->target.pid);
 	vm->layout = *vm->row;
@@ -120,6 +158,42 @@ static int choose_layout(struct vm *vm)
 		 vm->otp, vm->erts, vm->jit ? "jit" : "emu", vm->lay->name, vm->sym.source);
 	layout_dump(vm->lay);
 	return 0;
+}
+
+static bool have_symbols(const struct symbols *sym)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(needed); i++)
+		if (!symbols_find(sym, needed[i]))
+			return false;
+	return true;
+}
+
+/* The last rung: whatever the others did not find. */
+static int find_symbols(struct vm *vm)
+{
+	struct functions f;
+	uint64_t start = now_ns(), faults = vm->rd.faults;
+	char why[128];
+	int err;
+
+	if (have_symbols(&vm->sym))
+		return 0;
+	if (functions_open(&f, &vm->sym, why, sizeof(why)))
+		return fail(EXIT_UNSUPPORTED,
+			    "give an unstripped beam.smp or its debug file: --symbols FILE",
+			    "%s of pid %d hides its symbols, and cannot be searched: %s",
+			    vm->target.exe, vm->target.pid, why);
+	err = bootstrap_data(vm, &f);
+	if (!err)
+		bootstrap_code(&vm->sym, &f);
+	functions_close(&f);
+	/* a search tries addresses that need not be any */
+	vm->rd.faults = faults;
+	log_step("pid %d: symbols found in code and memory, %.1f ms", vm->target.pid,
+		 (now_ns() - start) / 1e6);
+	return vm->rd.lost ? lost_target(vm) : err;
 }
 
 /* A mask of ErtsPTab: u32 until 25, u64 from 26. */
@@ -148,20 +222,59 @@ static void read_process_table(struct vm *vm)
 	vm->pix_cli_shift &= 63;
 }
 
-/* struct pthread's tid: glibc on x86_64, 2.31 to 2.41. */
+/* struct pthread's tid: glibc 2.31 to 2.43. */
 #define PTHREAD_TID_X86_64 0x2d0
+#define PTHREAD_TID_AARCH64 0xd0
+#define PID_MAX (1u << 22)
+
+bool vm_pthread_tid(struct vm *vm, uint64_t pthread, uint32_t *tid)
+{
+	unsigned int off = vm->sym.machine == EM_AARCH64 ? PTHREAD_TID_AARCH64 : PTHREAD_TID_X86_64;
+
+	return reader_u32(&vm->rd, pthread + off, tid) && *tid && *tid <= PID_MAX;
+}
+
+/*
+ * How many elements an array has whose count is hidden: they number themselves, and each has a
+ * thread.
+ */
+static uint32_t count_schedulers(struct vm *vm, vmaddr_t first, enum sched_kind kind)
+{
+	const struct layout_fields *f = &vm->lay->f;
+	uint32_t n, type, tid;
+	uint64_t no, pthread;
+	vmaddr_t at;
+
+	for (n = 0; n < VM_MAX_SCHEDULERS; n++) {
+		at = first + (uint64_t)n * f->sched_stride;
+		if (!reader_u32(&vm->rd, at + f->sched_type, &type) || type != kind ||
+		    !reader_u64(&vm->rd, at + (kind == SCHED_NORMAL ? f->sched_no :
+								      f->sched_dirty_no), &no) ||
+		    no != n + 1 || !reader_u64(&vm->rd, at + f->sched_tid, &pthread) ||
+		    !vm_pthread_tid(vm, pthread, &tid))
+			break;
+	}
+	return n;
+}
 
 static void add_schedulers(struct vm *vm, const char *array, const char *count,
 			   enum sched_kind kind)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	uint32_t n = etp_u32(vm, count, 0), tid;
+	uint64_t first, pthread, no, faults = vm->rd.faults;
 	vmaddr_t base = symbols_addr(&vm->sym, array);
-	uint64_t first, pthread, no;
 	struct scheduler *s;
-	uint32_t i;
+	uint32_t i, n, tid;
 
-	if (!n || n > VM_MAX_SCHEDULERS || !base || !reader_u64(&vm->rd, base, &first))
+	if (!base || !reader_u64(&vm->rd, base, &first))
+		return;
+	if (symbols_find(&vm->sym, count)) {
+		n = etp_u32(vm, count, 0);
+	} else {
+		n = count_schedulers(vm, first, kind);
+		vm->rd.faults = faults; /* what lies behind the last need not be readable */
+	}
+	if (!n || n > VM_MAX_SCHEDULERS)
 		return;
 	vm->scheds = xrealloc(vm->scheds, (vm->nscheds + n) * sizeof(*vm->scheds));
 	for (i = 0; i < n; i++) {
@@ -174,7 +287,7 @@ static void add_schedulers(struct vm *vm, const char *array, const char *count,
 				(kind == SCHED_NORMAL ? f->sched_no : f->sched_dirty_no), &no))
 			continue;
 		s->no = no;
-		if (reader_u32(&vm->rd, pthread + PTHREAD_TID_X86_64, &tid))
+		if (vm_pthread_tid(vm, pthread, &tid))
 			s->tid = tid;
 		vm->nscheds++;
 		vm->nnormal += kind == SCHED_NORMAL;
@@ -230,38 +343,53 @@ static void add_instance(struct vm *vm, vmaddr_t allctr, unsigned int alloc_no, 
 	vm->insts[vm->ninsts++] = (struct instance){ allctr, alloc_no, ix };
 }
 
-/* ERTS.md's rule: thr_spec[A] where enabled, else the one instance that `extra` points to. */
+/* An Allctr_t that says so itself: its allocator's number and its index. */
+static bool is_instance(struct vm *vm, vmaddr_t allctr, unsigned int a, unsigned int ix)
+{
+	const struct layout_fields *f = &vm->lay->f;
+	uint32_t no, have;
+
+	return reader_u32(&vm->rd, allctr + f->allctr_alloc_no, &no) && no == a &&
+	       reader_u32(&vm->rd, allctr + f->allctr_ix, &have) && have == ix;
+}
+
+/*
+ * The word `extra` of an entry of erts_allctrs is 0 for the system's malloc, else the allocator's
+ * one instance, or its ErtsAllocatorThrSpec_t, which has an instance per scheduler and one for all
+ * others (erl_alloc.c, set_au_allocator).
+ */
 static void read_allocators(struct vm *vm)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	vmaddr_t table = symbols_addr(&vm->sym, "erts_allctrs");
-	vmaddr_t info = symbols_addr(&vm->sym, "erts_allctrs_info");
-	vmaddr_t spec = symbols_addr(&vm->sym, "erts_allctr_thr_spec");
-	uint32_t util, enabled, size, j;
-	uint64_t array, allctr;
+	vmaddr_t table = symbols_addr(&vm->sym, "erts_allctrs"), spec;
+	uint32_t enabled, size, dd, j;
+	uint64_t array, allctr, faults = vm->rd.faults;
 	unsigned int a;
 
 	for (a = 1; a < VM_MAX_ALLOCATORS; a++) {
 		if (!vm->allocator_name[a][0] ||
 		    !reader_copy(&vm->rd, table + 32 * a, &vm->allctrs[a], 32) ||
-		    !reader_u32(&vm->rd, info + f->ainfo_size_of * a + f->ainfo_alloc_util, &util) ||
-		    !reader_u32(&vm->rd, info + f->ainfo_size_of * a + f->ainfo_enabled, &enabled) ||
-		    !util || !enabled)
+		    !vm->allctrs[a].extra)
 			continue;
-		if (reader_u32(&vm->rd, spec + f->thrspec_size_of * a + f->thrspec_enabled,
-			       &enabled) && enabled) {
-			if (!reader_u32(&vm->rd, spec + f->thrspec_size_of * a + f->thrspec_size,
-					&size) || size > VM_MAX_SCHEDULERS ||
-			    !reader_u64(&vm->rd, spec + f->thrspec_size_of * a + f->thrspec_allctr,
-					&array))
-				continue;
-			for (j = 0; j < size; j++)
-				if (reader_u64(&vm->rd, array + 8 * j, &allctr) && allctr)
-					add_instance(vm, allctr, a, j);
-		} else if (vm->allctrs[a].extra) {
-			add_instance(vm, vm->allctrs[a].extra, a, 0);
+		spec = vm->allctrs[a].extra;
+		if (is_instance(vm, spec, a, 0)) {
+			add_instance(vm, spec, a, 0);
+			continue;
 		}
+		if (!reader_u32(&vm->rd, spec + f->thrspec_enabled, &enabled) || enabled != 1 ||
+		    !reader_u32(&vm->rd, spec + f->thrspec_dd, &dd) ||
+		    !reader_u32(&vm->rd, spec + f->thrspec_size, &size) ||
+		    size > VM_MAX_SCHEDULERS ||
+		    !reader_u64(&vm->rd, spec + f->thrspec_allctr, &array))
+			continue;
+		vm->allctrs_preferred[a] = dd;
+		vm->allctrs_specific[a] = !dd;
+		for (j = 0; j < size; j++)
+			if (reader_u64(&vm->rd, array + 8 * j, &allctr) && allctr)
+				add_instance(vm, allctr, a, j);
 	}
+	/* an `extra` was taken for what it is not */
+	vm->rd.faults = faults;
 }
 
 static void read_node_name(struct vm *vm)
@@ -325,6 +453,8 @@ static void forget(struct vm *vm)
 	free(vm->insts);
 	vm->scheds = NULL;
 	vm->insts = NULL;
+	memset(vm->allctrs_preferred, 0, sizeof(vm->allctrs_preferred));
+	memset(vm->allctrs_specific, 0, sizeof(vm->allctrs_specific));
 	vm->nscheds = vm->nnormal = vm->ninsts = vm->nchecks = vm->npassed = 0;
 }
 
@@ -351,7 +481,7 @@ static int vm_load(struct vm *vm, unsigned int flags)
 	struct timespec pause = { 0, YOUNG_PAUSE_NS };
 	int err, try;
 
-	if (choose_layout(vm))
+	if (identify(vm) || choose_layout(vm) || find_symbols(vm))
 		return -1;
 	for (try = 0;; try++) {
 		err = load_and_prove(vm);
@@ -382,6 +512,14 @@ static int vm_load(struct vm *vm, unsigned int flags)
 static void start_recording(struct vm *vm)
 {
 	const char *path = getenv("EBEAM_RECORD");
+
+	if (path && reader_tee(&vm->rd, path))
+		log_warn("cannot record to %s", path);
+}
+
+static void record_symbols(struct vm *vm)
+{
+	const char *path = getenv("EBEAM_RECORD");
 	const struct symbol *sym;
 	char sympath[4096];
 	FILE *f;
@@ -389,10 +527,6 @@ static void start_recording(struct vm *vm)
 
 	if (!path)
 		return;
-	if (reader_tee(&vm->rd, path)) {
-		log_warn("cannot record to %s", path);
-		return;
-	}
 	snprintf(sympath, sizeof(sympath), "%s.sym", path);
 	f = fopen(sympath, "w");
 	for (i = 0; f && i < vm->sym.n; i++) {
@@ -411,6 +545,8 @@ int vm_open(struct vm *vm, pid_t pid, const char *symbols, unsigned int flags)
 	const struct symbols_options opt = {
 		.needed = needed, .nneeded = ARRAY_SIZE(needed), .given = symbols,
 		.given_may_differ = flags & VM_MANY, .offline = flags & VM_MANY,
+		/* for tests: as if the VM named no more than OTP 29 does */
+		.api_only = getenv("EBEAM_IGNORE_SYMBOLS"),
 	};
 
 	memset(vm, 0, sizeof(*vm));
@@ -423,6 +559,7 @@ int vm_open(struct vm *vm, pid_t pid, const char *symbols, unsigned int flags)
 	start_recording(vm);
 	if (vm_load(vm, flags))
 		goto err;
+	record_symbols(vm);
 	return 0;
 err:
 	if (!(flags & VM_KEEP_GOING))

@@ -19,6 +19,7 @@
 #define VM_MAX_SCHEDULERS 4096
 #define VM_MAX_INSTANCES 16384
 #define VM_NAME 64
+#define OTP_MIN 23 /* older ones have other structures, and no row */
 
 /* erl_alloc.types: ERTS_ALC_T2A, ERTS_ALC_T2N */
 #define VM_TYPE_ALLOCATOR(type) ((type)&15)
@@ -79,6 +80,9 @@ struct vm {
 	size_t ninsts;
 	/* erts_allctrs: entry points per allocator, addresses in the target */
 	struct { uint64_t alloc, realloc, free, extra; } allctrs[VM_MAX_ALLOCATORS];
+	/* its instances are chosen by thread, and free each other's blocks by messages: _thr_pref */
+	bool allctrs_preferred[VM_MAX_ALLOCATORS];
+	bool allctrs_specific[VM_MAX_ALLOCATORS]; /* an instance a thread, without the messages */
 	char allocator_name[VM_MAX_ALLOCATORS][VM_NAME]; /* "binary_alloc"; "" = no such number */
 	char type_name[VM_MAX_TYPES][VM_NAME];		 /* by number N */
 	uint32_t type_full[VM_MAX_TYPES];
@@ -103,6 +107,9 @@ void vm_close(struct vm *vm);
 
 void vm_check(struct vm *vm, int status, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* The Linux tid of a pthread_t; false when there is none that could be one. */
+bool vm_pthread_tid(struct vm *vm, uint64_t pthread, uint32_t *tid);
 
 /* prove.c: proves the layout on live memory; -1 with a message when a check fails. */
 int prove_layout(struct vm *vm);

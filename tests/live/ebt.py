@@ -11,7 +11,7 @@ condition, at most TIMEOUT seconds. Every process started here is killed when
 the test ends, however it ends (also where the test itself is killed: nodes and
 ebeam get SIGKILL by the kernel when their parent dies).
 
-Environment: EBEAM_BIN (the binary), EBEAM_OTP ("23 25 27"), EBEAM_CACHE
+Environment: EBEAM_BIN (the binary), EBEAM_OTP ("23 25 27 29"), EBEAM_CACHE
 (see scripts/otp-root), CI=true (a release that is missing fails, not skips).
 """
 import atexit
@@ -36,7 +36,7 @@ LIVE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(LIVE)
 TOP = os.path.dirname(TESTS)
 EBEAM = os.path.abspath(os.environ.get("EBEAM_BIN") or os.path.join(TOP, ".output", "ebeam"))
-RELEASES = os.environ.get("EBEAM_OTP", "23 25 27").split()
+RELEASES = os.environ.get("EBEAM_OTP", "23 25 27 29").split()
 ENV = dict(os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin", LC_ALL="C.UTF-8")
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)

@@ -526,7 +526,7 @@ static const char *const unnoticed[] = {
 	"allctr_pool_no_blocks", "allctr_pool_no_carriers", "allctr_pool_carriers_size",
 	"allctr_pool_blocks_size",
 	/* fewer instances are found then, and those are in order */
-	"thrspec_enabled", "thrspec_size", "thrspec_allctr", "ainfo_size_of", "ainfo_alloc_util",
+	"thrspec_enabled", "thrspec_size", "thrspec_allctr", "thrspec_dd",
 	/* the name is unknown then, or that of another atom */
 	"node_sysname",
 };

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Functions of a VM that hides its symbols, by the texts they use and by who calls whom. */
+#include "bootstrap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_REFS 64
+
+/* Reads the file's bytes of a segment; NULL when there are none.  To be freed. */
+static unsigned char *segment_bytes(const struct symbols *sym, const struct segment_map *seg)
+{
+	unsigned char *buf = seg->filesz && seg->filesz < 256u << 20 ? malloc(seg->filesz) : NULL;
+
+	if (buf && symbols_code(sym, seg->vaddr, buf, seg->filesz) != seg->filesz) {
+		free(buf);
+		return NULL;
+	}
+	return buf;
+}
+
+uint64_t bootstrap_text(const struct symbols *sym)
+{
+	static const char mark[] = "Erlang/OTP ";
+	size_t i, hits = 0, at = 0, seg_at = 0;
+	unsigned char *buf, *p;
+
+	for (i = 0; i < sym->nsegs; i++) {
+		if (!sym->segs[i].write || !(buf = segment_bytes(sym, &sym->segs[i])))
+			continue;
+		for (p = buf; (p = memmem(p, sym->segs[i].filesz - (p - buf), mark,
+					  sizeof(mark) - 1)); p++) {
+			hits++;
+			at = p - buf;
+			seg_at = i;
+		}
+		free(buf);
+	}
+	return hits == 1 ? sym->segs[seg_at].vaddr + at : 0;
+}
+
+size_t bootstrap_find_text(const struct symbols *sym, const char *text, size_t len, uint64_t *out,
+			   size_t max)
+{
+	unsigned char *buf, *p;
+	size_t i, n = 0;
+
+	for (i = 0; i < sym->nsegs; i++) {
+		if (sym->segs[i].exec || sym->segs[i].write ||
+		    !(buf = segment_bytes(sym, &sym->segs[i])))
+			continue;
+		for (p = buf; n < max && (p = memmem(p, sym->segs[i].filesz - (p - buf), text, len));
+		     p++)
+			if (p > buf && !p[-1])
+				out[n++] = sym->segs[i].vaddr + (p - buf);
+		free(buf);
+	}
+	return n;
+}
+
+/* The one function that mentions a text; NULL when none or several do. */
+static const struct function *user_of(const struct symbols *sym, const struct functions *f,
+				      const char *text, size_t len)
+{
+	const struct function *fn = NULL, *owner;
+	struct xref refs[MAX_REFS];
+	uint64_t addrs[4];
+	size_t i, k, n, ntexts;
+
+	ntexts = bootstrap_find_text(sym, text, len, addrs, ARRAY_SIZE(addrs));
+	for (k = 0; k < ntexts; k++) {
+		n = functions_mentions(f, addrs[k], refs, MAX_REFS);
+		for (i = 0; i < n; i++) {
+			owner = functions_owner(f, refs[i].from);
+			if (fn && fn != owner)
+				return NULL;
+			fn = owner;
+		}
+	}
+	return fn;
+}
+
+static void add(struct symbols *sym, const char *name, const struct function *fn)
+{
+	if (!fn)
+		return;
+	log_all("bootstrap: %s at %#llx", name, (unsigned long long)fn->addr);
+	symbols_add(sym, name, fn->addr, fn->size, true, RUNG_BOOTSTRAP);
+}
+
+/* Callers of a function, itself left out. */
+static size_t callers_of(const struct functions *f, const struct function *fn,
+			 const struct function **out, size_t max)
+{
+	struct xref refs[MAX_REFS];
+	size_t i, k, n, found = 0;
+
+	/* a function may be there twice: as one that calls and one that jumps */
+	n = functions_branches(f, fn->addr, refs, 2 * max < MAX_REFS ? 2 * max : MAX_REFS);
+	for (i = 0; i < n && found < max; i++) {
+		for (k = 0; k < found && out[k] != refs[i].from; k++)
+			;
+		if (k == found && refs[i].from != fn)
+			out[found++] = refs[i].from;
+	}
+	return found;
+}
+
+static bool is_among(const struct function *fn, const struct function *const *v, size_t n)
+{
+	while (n--)
+		if (v[n] == fn)
+			return true;
+	return false;
+}
+
+/*
+ * garbage_collect() and garbage_collect_hibernate() are the two that call full_sweep_heaps(), and
+ * erts_garbage_collect_literals() calls both (erl_gc.c).
+ */
+static const struct function *find_garbage_collect(const struct functions *f,
+						   const struct function *hibernate,
+						   const struct function *literals)
+{
+	const struct function *callers[MAX_REFS], *other, *found = NULL;
+	struct code_ref refs[256];
+	size_t i, n, nrefs;
+
+	nrefs = functions_refs(f, hibernate->addr, refs, ARRAY_SIZE(refs));
+	for (i = 0; i < nrefs; i++) {
+		const struct function *callee = functions_at(f, refs[i].addr);
+
+		if (refs[i].kind != CODE_CALL || !callee || callee->addr != refs[i].addr ||
+		    callers_of(f, callee, callers, 3) != 2)
+			continue;
+		other = callers[callers[0] == hibernate];
+		n = callers_of(f, other, callers, MAX_REFS);
+		if (other == hibernate || !is_among(literals, callers, n))
+			continue;
+		if (found && found != other)
+			return NULL;
+		found = other;
+	}
+	return found;
+}
+
+void bootstrap_code(struct symbols *sym, const struct functions *f)
+{
+	static const char hib[] = "garbage_collect_hibernate",
+			  lit[] = "erts_garbage_collect_literals",
+			  exits[] = "System process %T terminated: %T\n";
+	const struct function *hibernate, *literals, *callers[3], *wrapper = NULL;
+	size_t i, n;
+
+	add(sym, "erts_do_exit_process", user_of(sym, f, exits, sizeof(exits)));
+	hibernate = user_of(sym, f, hib, sizeof(hib));
+	if (!hibernate)
+		return;
+	n = callers_of(f, hibernate, callers, 3);
+	/* its wrapper, which names nothing, and the other, which names itself where it can fail */
+	literals = user_of(sym, f, lit, sizeof(lit));
+	if (n != 2 || !literals || !is_among(literals, callers, n))
+		return;
+	for (i = 0; i < n; i++)
+		if (callers[i] != literals)
+			wrapper = callers[i];
+	add(sym, "garbage_collect_hibernate", hibernate);
+	add(sym, "erts_garbage_collect_hibernate", wrapper);
+	add(sym, "erts_garbage_collect_literals", literals);
+	add(sym, "garbage_collect", find_garbage_collect(f, hibernate, literals));
+}
