@@ -14,6 +14,12 @@
 #include <bpf/bpf_tracing.h>
 #include "ebeam_shared.h"
 
+/* The sixth argument: libbpf has no name for it before 1.2. */
+#if defined(__TARGET_ARCH_x86)
+#define EB_PARM6(ctx) ((ctx)->r9)
+#else
+#define EB_PARM6(ctx) (((struct user_pt_regs *)(ctx))->regs[5])
+#endif
 
 extern const volatile struct eb_config cfg;
 /* Per group: a new epoch voids what threads remember of calls whose return was not watched. */

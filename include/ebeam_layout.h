@@ -70,6 +70,7 @@
 	L(allctr_name_prefix, "Allctr_t", "name_prefix", MUST)                                     \
 	L(allctr_alloc_no, "Allctr_t", "alloc_no", MUST)                                           \
 	L(allctr_ix, "Allctr_t", "ix", MUST)                                                       \
+	L(allctr_mseg_opt, "Allctr_t", "mseg_opt", MUST)                                           \
 	L(allctr_mbc_list, "Allctr_t", "mbc_list.first", MUST)                                     \
 	L(allctr_sbc_list, "Allctr_t", "sbc_list.first", MUST)                                     \
 	L(allctr_pool_no_carriers, "Allctr_t", "cpool.stat.no_carriers", MUST)                     \

@@ -78,6 +78,9 @@ struct eb_config {
 	__u32 type_binary, type_drv_binary;
 	__u32 type_proc; /* its frees tell that a Process* may come to mean another process; 0: no */
 	__u32 carrier_allctr, carrier_blocks_size;
+	__u32 allctr_mseg_opt; /* Allctr_t.mseg_opt: what functions below the callbacks are given */
+	__u32 allctr_call_mseg_alloc, allctr_call_sys_alloc; /* counters of carriers created */
+	__u32 pad2;
 	__u32 carrier_shift; /* log2 of the unit that a block's carrier offset counts */
 	__u32 shared_pool;   /* carriers go from allocator to allocator (OTP 23) */
 	__u32 regproc_name, dict_array_size, dict_data;
@@ -147,6 +150,8 @@ struct eb_thread_state {
 	/* the carrier call under way on this thread */
 	struct {
 		__u64 allctr, size_ptr, old_size, old;
+		__u64 size;    /* where it is not told by reference: what was asked for */
+		__u64 created; /* carriers that the instance had created before */
 		__u64 birth_ns; /* of the carrier that is being resized; 0: not known */
 		__u32 kind, source, what, epoch;
 	} carrier;
@@ -156,6 +161,8 @@ struct eb_thread_state {
 /* Block_t.bhdr: the size behind a header; all three flags set says single-block carrier. */
 #define EB_BLOCK_BYTES(bhdr)                                                                       \
 	((bhdr) & (((bhdr)&7) == 7 ? 0x7ffffffffffffff8ULL : 0xfffffffff8ULL))
+
+#define EB_SBC_HEADER_BYTES 32 /* of a single-block carrier; its one block begins there */
 
 enum {
 	EB_PROC_EXITED = 1,   /* seen to exit: its names are final */
@@ -229,7 +236,13 @@ struct eb_carrier_birth {
 #define EB_COOKIE_WHAT(cookie) ((cookie)&0xff)
 #define EB_COOKIE_SITE(cookie) ((cookie) >> 8 & (EB_MAX_SITES - 1))
 enum { EB_ALLCTR_FIXED = 0, EB_ALLCTR_PREFERRED = 1 }; /* ..._ts and _thr_spec; ..._thr_pref */
-enum { EB_CARRIER_ALLOC = 0, EB_CARRIER_REALLOC = 1, EB_CARRIER_DEALLOC = 2, EB_CARRIER_SYS = 4 };
+/*
+ * What a carrier site does: with EB_CARRIER_SYS by the system's allocator, else by mseg; with
+ * EB_CARRIER_BELOW it is not the instance's callback but the function that this one calls.
+ * EB_CARRIER_CREATE: create_carrier(), for both.
+ */
+enum { EB_CARRIER_ALLOC = 0, EB_CARRIER_REALLOC = 1, EB_CARRIER_DEALLOC = 2, EB_CARRIER_CREATE = 3,
+       EB_CARRIER_SYS = 4, EB_CARRIER_BELOW = 8 };
 enum { EB_POOL_ABANDON = 0, EB_POOL_FETCH = 1 };
 enum { EB_GC_ORDINARY = 0, EB_GC_HIBERNATE = 1 };
 enum {

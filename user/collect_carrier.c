@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SBC_HEADER_BYTES 32 /* of a single-block carrier; its one block begins there */
-
 /* What the instance's carriers of a kind hold, pooled ones (multi-block only) included. */
 static void carrier_stats(struct vm *vm, struct carrier_row *r, const struct instance *in)
 {
@@ -54,7 +52,7 @@ static bool carrier_used(struct vm *vm, vmaddr_t carrier, unsigned int kind, uin
 	if (!reader_u64(&vm->rd, carrier + vm->lay->f.carrier_chdr, &chdr))
 		return false;
 	*size = chdr & ~7ULL;
-	if (!reader_u64(&vm->rd, carrier + (kind == EB_SBC ? SBC_HEADER_BYTES :
+	if (!reader_u64(&vm->rd, carrier + (kind == EB_SBC ? EB_SBC_HEADER_BYTES :
 					    vm->lay->f.carrier_blocks_size), &word))
 		return false;
 	*used = kind == EB_SBC ? EB_BLOCK_BYTES(word) : word;

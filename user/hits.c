@@ -20,7 +20,7 @@ static int carrier_call(const struct probe_site *s)
 	};
 	unsigned int what = EB_COOKIE_WHAT(s->site.cookie);
 
-	if (s->prog != PROG_CARRIER_ENTER || (what & 3) == 3)
+	if (s->prog != PROG_CARRIER_ENTER && s->prog != PROG_CARRIER_BELOW)
 		return -1;
 	return calls[!!(what & EB_CARRIER_SYS)][what & 3];
 }
@@ -100,7 +100,7 @@ static unsigned char *read_feeds(struct vm *vm, const struct probe_plan *plan)
 								      callback_of(f, call)), &fn))
 					continue;
 			}
-			if (fn == s->site.link_addr + vm->sym.bias)
+			if (fn == (s->callback ? s->callback : s->site.link_addr + vm->sym.bias))
 				*feed = call;
 		}
 	return feeds;

@@ -87,6 +87,10 @@ static struct bpf_program *skel_prog(struct probe *p, enum probe_prog prog)
 		return p->skel->progs.eb_on_exit;
 	case PROG_CARRIER_ENTER:
 		return p->skel->progs.eb_on_carrier_enter;
+	case PROG_CARRIER_BELOW:
+		return p->skel->progs.eb_on_carrier_below;
+	case PROG_CARRIER_CREATE:
+		return p->skel->progs.eb_on_carrier_create;
 	case PROG_CARRIER_RETURN:
 		return p->skel->progs.eb_on_carrier_return;
 	case PROG_POOL:
@@ -168,6 +172,9 @@ static int fill_config(struct probe *p, unsigned int want, struct eb_config *c)
 			c->type_proc = vm->type_proc;
 	c->carrier_allctr = f->carrier_allctr;
 	c->carrier_blocks_size = f->carrier_blocks_size;
+	c->allctr_mseg_opt = f->allctr_mseg_opt;
+	c->allctr_call_mseg_alloc = f->allctr_calls + 8 * CALL_MSEG_ALLOC;
+	c->allctr_call_sys_alloc = f->allctr_calls + 8 * CALL_SYS_ALLOC;
 	c->carrier_shift = r->carrier_shift;
 	c->shared_pool = r->shared_pool;
 	c->regproc_name = f->regproc_name;

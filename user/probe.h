@@ -19,7 +19,7 @@
 enum probe_prog {
 	PROG_ALLOC, PROG_ALLOC_SESSION, PROG_ALLOC_RETURN, PROG_REALLOC, PROG_REALLOC_SESSION,
 	PROG_FREE, PROG_GC_ENTER, PROG_GC_RETURN, PROG_EXIT, PROG_CARRIER_ENTER,
-	PROG_CARRIER_RETURN, PROG_POOL, PROG_REFC, PROG_N,
+	PROG_CARRIER_BELOW, PROG_CARRIER_CREATE, PROG_CARRIER_RETURN, PROG_POOL, PROG_REFC, PROG_N,
 };
 
 struct probe_site {
@@ -27,6 +27,7 @@ struct probe_site {
 	enum probe_prog prog;
 	enum eb_group group;
 	bool is_return;
+	vmaddr_t callback; /* of carriers: the instance's callback that it is, or is for; else 0 */
 };
 
 /* Sections asked for. */

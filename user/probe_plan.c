@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Which functions are probed for which section, and where exactly: see site.h for the latter. */
-#include "probe.h"
+#include "probe_plan.h"
 
 #include <string.h>
 
@@ -15,6 +15,8 @@ const enum eb_group probe_prog_group[PROG_N] = {
 	[PROG_GC_RETURN] = EB_GROUP_GC,
 	[PROG_EXIT] = EB_GROUP_EXIT,
 	[PROG_CARRIER_ENTER] = EB_GROUP_CARRIER,
+	[PROG_CARRIER_BELOW] = EB_GROUP_CARRIER,
+	[PROG_CARRIER_CREATE] = EB_GROUP_CARRIER,
 	[PROG_CARRIER_RETURN] = EB_GROUP_CARRIER,
 	[PROG_POOL] = EB_GROUP_CARRIER,
 	[PROG_REFC] = EB_GROUP_REFC,
@@ -38,8 +40,8 @@ static bool keeps_stack(enum probe_prog prog)
 	       prog == PROG_REALLOC_SESSION;
 }
 
-static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog prog, vmaddr_t addr,
-		     const char *name, unsigned int args, uint64_t what)
+struct probe_site *probe_plan_add(struct vm *vm, struct probe_plan *plan, enum probe_prog prog,
+				  vmaddr_t addr, const char *name, unsigned int args, uint64_t what)
 {
 	struct probe_site *s;
 	char why[128] = "it has no symbol";
@@ -49,9 +51,9 @@ static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog pro
 	for (i = 0; addr && i < plan->n; i++)
 		if (plan->sites[i].prog == prog &&
 		    plan->sites[i].site.link_addr == addr - vm->sym.bias)
-			return;
+			return NULL;
 	if (plan->n == PROBE_MAX_SITES)
-		return;
+		return NULL;
 	s = &plan->sites[plan->n];
 	if (!addr || site_choose(&vm->sym, addr, args, keeps_stack(prog), &s->site, why,
 				 sizeof(why))) {
@@ -59,7 +61,7 @@ static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog pro
 			snprintf(plan->missing[plan->nmissing].name, 64, "%s", name);
 			snprintf(plan->missing[plan->nmissing++].why, 128, "%s", why);
 		}
-		return;
+		return NULL;
 	}
 	if (s->site.name[0] == '0')
 		snprintf(s->site.name, sizeof(s->site.name), "%s", name);
@@ -69,6 +71,7 @@ static void add_site(struct vm *vm, struct probe_plan *plan, enum probe_prog pro
 	s->is_return = probe_prog_is_return(prog);
 	plan->groups |= 1u << s->group;
 	plan->n++;
+	return s;
 }
 
 static bool has_instances(const struct vm *vm, unsigned int a)
@@ -101,20 +104,20 @@ static void plan_alloc(struct vm *vm, const struct probe_kernel *k, struct probe
 		pref = vm->allctrs_preferred[a] ? EB_ALLCTR_PREFERRED : EB_ALLCTR_FIXED;
 		kind = kinds[pref ? 2 : vm->allctrs_specific[a]];
 		snprintf(name, sizeof(name), "erts_alcu_alloc_%s", kind);
-		add_site(vm, plan, k->session ? PROG_ALLOC_SESSION : PROG_ALLOC,
+		probe_plan_add(vm, plan, k->session ? PROG_ALLOC_SESSION : PROG_ALLOC,
 			 vm->allctrs[a].alloc, name, alloc_args, pref);
 		if (!k->session)
-			add_site(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].alloc, name, 0, 0);
+			probe_plan_add(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].alloc, name, 0, 0);
 		snprintf(name, sizeof(name), "erts_alcu_free_%s", kind);
-		add_site(vm, plan, PROG_FREE, vm->allctrs[a].free, name, alloc_args, pref);
+		probe_plan_add(vm, plan, PROG_FREE, vm->allctrs[a].free, name, alloc_args, pref);
 		/* fix_alloc's realloc only ends the VM: no site */
 		if (!strcmp(vm->allocator_name[a], "fix_alloc"))
 			continue;
 		snprintf(name, sizeof(name), "erts_alcu_realloc_%s", kind);
-		add_site(vm, plan, k->session ? PROG_REALLOC_SESSION : PROG_REALLOC,
+		probe_plan_add(vm, plan, k->session ? PROG_REALLOC_SESSION : PROG_REALLOC,
 			 vm->allctrs[a].realloc, name, realloc_args, pref);
 		if (!k->session)
-			add_site(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].realloc, name, 0, 0);
+			probe_plan_add(vm, plan, PROG_ALLOC_RETURN, vm->allctrs[a].realloc, name, 0, 0);
 	}
 }
 
@@ -127,7 +130,7 @@ static void plan_refc(struct vm *vm, struct probe_plan *plan)
 	for (i = 0; i < EB_NAPIS; i++) {
 		addr = symbols_addr(&vm->sym, probe_api_names[i]);
 		if (addr)
-			add_site(vm, plan, PROG_REFC, addr, probe_api_names[i], SITE_ARG(0), i);
+			probe_plan_add(vm, plan, PROG_REFC, addr, probe_api_names[i], SITE_ARG(0), i);
 	}
 }
 
@@ -153,60 +156,9 @@ static void plan_gc(struct vm *vm, struct probe_plan *plan)
 		addr = symbols_addr(&vm->sym, sites[i].name);
 		if (i ? has_static && sites[i].is_caller : !has_static)
 			continue;
-		add_site(vm, plan, PROG_GC_ENTER, addr, sites[i].name, SITE_ARG(0),
+		probe_plan_add(vm, plan, PROG_GC_ENTER, addr, sites[i].name, SITE_ARG(0),
 			 sites[i].cookie);
-		add_site(vm, plan, PROG_GC_RETURN, addr, sites[i].name, 0, sites[i].cookie);
-	}
-}
-
-#define ALL_ARGS (SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2) | SITE_ARG(3))
-
-/*
- * The callbacks differ where strategies do: all distinct ones, over all instances.  They are the
- * better site than the exported functions below them: the instance comes as an argument.
- */
-static void plan_carrier(struct vm *vm, struct probe_plan *plan)
-{
-	const struct layout_fields *f = &vm->lay->f;
-	const struct { unsigned int off; const char *name; unsigned int args; uint64_t cookie; }
-	callbacks[] = {
-		{ f->allctr_mseg_alloc, "mseg_alloc", SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
-		  EB_CARRIER_ALLOC },
-		{ f->allctr_mseg_realloc, "mseg_realloc", ALL_ARGS,
-		  EB_CARRIER_REALLOC },
-		{ f->allctr_mseg_dealloc, "mseg_dealloc", ALL_ARGS,
-		  EB_CARRIER_DEALLOC },
-		{ f->allctr_sys_alloc, "sys_alloc", SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
-		  EB_CARRIER_ALLOC | EB_CARRIER_SYS },
-		{ f->allctr_sys_realloc, "sys_realloc", ALL_ARGS,
-		  EB_CARRIER_REALLOC | EB_CARRIER_SYS },
-		{ f->allctr_sys_dealloc, "sys_dealloc", ALL_ARGS,
-		  EB_CARRIER_DEALLOC | EB_CARRIER_SYS },
-	};
-	const struct instance *in;
-	char name[64];
-	uint64_t addr;
-	size_t i, k;
-
-	for (i = 0; i < vm->ninsts; i++) {
-		in = &vm->insts[i];
-		for (k = 0; k < ARRAY_SIZE(callbacks); k++) {
-			if (!reader_u64(&vm->rd, in->allctr + callbacks[k].off, &addr) || !addr)
-				continue;
-			snprintf(name, sizeof(name), "Allctr_t.%s", callbacks[k].name);
-			add_site(vm, plan, PROG_CARRIER_ENTER, addr, name, callbacks[k].args,
-				 callbacks[k].cookie);
-			if ((callbacks[k].cookie & 3) != EB_CARRIER_DEALLOC)
-				add_site(vm, plan, PROG_CARRIER_RETURN, addr, name, 0,
-					 callbacks[k].cookie);
-		}
-		/* strategies without a pool have no such callbacks */
-		if (reader_u64(&vm->rd, in->allctr + f->allctr_remove_mbc, &addr) && addr)
-			add_site(vm, plan, PROG_POOL, addr, "Allctr_t.remove_mbc",
-				 SITE_ARG(0) | SITE_ARG(1), EB_POOL_ABANDON);
-		if (reader_u64(&vm->rd, in->allctr + f->allctr_add_mbc, &addr) && addr)
-			add_site(vm, plan, PROG_POOL, addr, "Allctr_t.add_mbc",
-				 SITE_ARG(0) | SITE_ARG(1), EB_POOL_FETCH);
+		probe_plan_add(vm, plan, PROG_GC_RETURN, addr, sites[i].name, 0, sites[i].cookie);
 	}
 }
 
@@ -215,10 +167,10 @@ void probe_plan(struct vm *vm, const struct probe_kernel *k, unsigned int want,
 {
 	memset(plan, 0, sizeof(*plan));
 	if (want & WANT_CARRIER)
-		plan_carrier(vm, plan);
+		probe_plan_carriers(vm, plan);
 	if (want & (WANT_GC | WANT_BIN))
 		plan_gc(vm, plan);
-	add_site(vm, plan, PROG_EXIT, symbols_addr(&vm->sym, "erts_do_exit_process"),
+	probe_plan_add(vm, plan, PROG_EXIT, symbols_addr(&vm->sym, "erts_do_exit_process"),
 		 "erts_do_exit_process", SITE_ARG(0), 0);
 	if (want & (WANT_ALLOC | WANT_BIN))
 		plan_alloc(vm, k, plan);

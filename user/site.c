@@ -77,12 +77,13 @@ static bool is_emulated(const cs_insn *in)
 /* Does the instruction write (part of) argument register n of the System V ABI? */
 static bool writes_arg(csh cs, const cs_insn *in, unsigned int args)
 {
-	static const uint16_t family[5][4] = {
+	static const uint16_t family[6][4] = {
 		{ X86_REG_RDI, X86_REG_EDI, X86_REG_DI, X86_REG_DIL },
 		{ X86_REG_RSI, X86_REG_ESI, X86_REG_SI, X86_REG_SIL },
 		{ X86_REG_RDX, X86_REG_EDX, X86_REG_DX, X86_REG_DL },
 		{ X86_REG_RCX, X86_REG_ECX, X86_REG_CX, X86_REG_CL },
 		{ X86_REG_R8, X86_REG_R8D, X86_REG_R8W, X86_REG_R8B },
+		{ X86_REG_R9, X86_REG_R9D, X86_REG_R9W, X86_REG_R9B },
 	};
 	uint8_t nread, nwrite, i;
 	cs_regs rd, wr;
@@ -91,7 +92,7 @@ static bool writes_arg(csh cs, const cs_insn *in, unsigned int args)
 	if (cs_regs_access(cs, in, rd, &nread, wr, &nwrite))
 		return true; /* unknown: assume the worst */
 	for (i = 0; i < nwrite; i++)
-		for (a = 0; a < 5; a++)
+		for (a = 0; a < 6; a++)
 			for (k = 0; args & SITE_ARG(a) && k < 4; k++)
 				if (wr[i] == family[a][k])
 					return true;

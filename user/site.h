@@ -19,7 +19,7 @@ enum site_class {
 	SITE_UNKNOWN,  /* not judged on this architecture */
 };
 
-/* Arguments that a program reads: bit n is argument n (0-based, at most 4 of them). */
+/* Arguments that a program reads: bit n is argument n (0-based, at most 6 of them). */
 #define SITE_ARG(n) (1u << (n))
 
 struct site {

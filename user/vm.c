@@ -128,6 +128,10 @@ static int identify(struct vm *vm)
 	told = version_text(vm, text, sizeof(text));
 	if (etp_string(vm, "etp_otp_release", release, sizeof(release)) &&
 	    etp_string(vm, "etp_erts_version", vm->erts, sizeof(vm->erts))) {
+		if (told && vm->otp != atoi(release))
+			return fail(EXIT_UNSUPPORTED, "run an ordinary build of the emulator",
+				    "pid %d says that it is OTP %s, and that it is OTP %d",
+				    vm->target.pid, release, vm->otp);
 		vm->otp = atoi(release);
 		vm->jit = etp_u32(vm, "etp_beamasm", 0);
 	} else if (vm->rd.lost) {

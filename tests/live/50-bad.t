@@ -107,17 +107,26 @@ def upgraded(node):
 
 
 def unknown_release(node):
-    """A VM that says it is OTP 99 is refused, not misread."""
-    copy = ebt.copy_of(node.root)
-    at = ebt.file_offset(ebt.beam_of(copy), "etp_otp_release")
+    """A VM that says it is OTP 99, or two things at once, is refused, not misread."""
+    text = b"Erlang/OTP " + node.release.encode() + b"%s [erts-"
+    exported = node.release != "29"
 
-    def edit(data):
-        if data[at:at + 3] != node.release.encode() + b"\0":
-            raise ebt.Failure("etp_otp_release is %r" % data[at:at + 8])
-        return data[:at] + b"99" + data[at + 2:]
-    ebt.replace_beam(copy, edit)
-    with ebt.Node(node.release, root=copy) as strange:
-        refused("an unknown release", trace(strange.os_pid), 3, "99")
+    def edit(data, name, version):
+        at = data.index(text) + len("Erlang/OTP ")
+        if data.count(text) != 1:
+            raise ebt.Failure("the version's text is there %d times" % data.count(text))
+        data = data[:at] + version + data[at + 2:]
+        if exported:
+            at = ebt.file_offset(ebt.beam_of(node.root), "etp_otp_release")
+            if data[at:at + 3] != node.release.encode() + b"\0":
+                raise ebt.Failure("etp_otp_release is %r" % data[at:at + 8])
+            data = data[:at] + name + data[at + 2:]
+        return data
+    for name, version in ((b"99", b"99"), (b"99", node.release.encode()))[:1 + exported]:
+        copy = ebt.copy_of(node.root)
+        ebt.replace_beam(copy, lambda data: edit(data, name, version))
+        with ebt.Node(node.release, root=copy) as strange:
+            refused("an unknown release", trace(strange.os_pid), 3, "99")
 
 
 # ---- the kernel and permissions ------------------------------------------------------

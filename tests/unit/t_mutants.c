@@ -504,7 +504,7 @@ static const char *const unnoticed[] = {
 	/* the kernel's programs know one shape only, and the probes refuse another */
 	"oh_next",
 	/* the same: callbacks where the allocator's strategy works with the pool, 0 elsewhere */
-	"allctr_add_mbc", "allctr_remove_mbc",
+	"allctr_add_mbc", "allctr_remove_mbc", "allctr_mseg_opt",
 	/* of the pool, and of carriers in it: no proof reads them */
 	"allctr_pool_fetch", "carrier_blocks_size",
 	/* sizes: a little more is read than needed; or just a width, 4 or 8 */
