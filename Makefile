@@ -36,14 +36,14 @@ msg = @printf '  %-8s %s\n' "$(1)" "$(patsubst $(out)/%,%,$(2))"
 endif
 
 arch := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
-libs := libbpf libelf json-c capstone zlib
+libs := libbpf libelf libdw json-c capstone zlib
 
 CFLAGS ?= -O2 -g
 warn := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-Wno-unused-parameter
 cflags = -std=gnu11 $(warn) -D_GNU_SOURCE -DEBEAM_VERSION='"$(VERSION)"' \
 	 -I$(src)/include -I$(src)/user -I$(out) -pthread
-ldlibs = -lbpf -lelf -ljson-c -lcapstone -lz -ldl -pthread
+ldlibs = -lbpf -ldw -lelf -ljson-c -lcapstone -lz -ldl -pthread
 ifeq ($(SANITIZE),1)
 cflags += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 endif
