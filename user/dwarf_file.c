@@ -39,7 +39,7 @@ static bool has_info(Elf *elf)
 static bool is_bounded(Elf *elf)
 {
 	Elf_Scn *scn = NULL;
-	uint64_t total = 0;
+	uint64_t left = MAX_DEBUG_BYTES;
 	const char *name;
 	GElf_Chdr ch;
 	GElf_Shdr sh;
@@ -54,11 +54,11 @@ static bool is_bounded(Elf *elf)
 			size = gelf_getchdr(scn, &ch) ? (ssize_t)ch.ch_size : -1;
 		else if (name[1] == 'z')
 			size = dwelf_scn_gnu_compressed_size(scn);
-		if (size < 0 || (uint64_t)size > MAX_DEBUG_BYTES)
+		if (size < 0 || (uint64_t)size > left)
 			return false;
-		total += size;
+		left -= size;
 	}
-	return total <= MAX_DEBUG_BYTES;
+	return true;
 }
 
 static bool is_elf(Elf *elf)
@@ -91,8 +91,8 @@ static Elf *open_elf(int fd)
 	return elf_begin(fd, ELF_C_READ, NULL);
 }
 
-__attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t why_size,
-							const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t why_size, const char *fmt,
+							...)
 {
 	char text[256];
 	va_list ap;

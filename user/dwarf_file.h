@@ -39,7 +39,7 @@ bool dwarf_file_alt(int fd, struct dwarf_alt *alt);
 
 /**
  * dwarf_file_open() - a file and, where it needs one, the other
- * @fd: ELF of 64 bits, linked, DWARF 2 to 5, sections compressed or not
+ * @fd: ELF of 64 bits, linked, DWARF 4 or 5, sections compressed or not
  * @alt_fd: the file that dwarf_file_alt() named, else -1; build ids must match
  * @why: on failure one line, safe to print
  *

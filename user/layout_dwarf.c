@@ -17,11 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_VALUE (1u << 20)	       /* offsets and sizes */
-#define MAX_MEMBERS 4096	       /* of one struct */
-#define MAX_DEPTH 8		       /* of nested structs */
-#define MAX_CHAIN 32		       /* typedef, const, volatile ... in a row */
-#define MAX_NAMES 128		       /* structs wanted */
+#define MAX_VALUE (1u << 20) /* offsets and sizes */
+#define MAX_MEMBERS 4096     /* of one struct */
+#define MAX_DEPTH 16	     /* of nested structs, anonymous ones counted */
+#define MAX_CHAIN 32	     /* typedef, const, volatile ... in a row */
+#define MAX_NAMES 128	     /* structs wanted */
 #define MAX_NS (10 * 1000000000ULL)
 #define HASH_SIZE 512
 
@@ -226,8 +226,7 @@ static bool is_struct(Dwarf_Die *die)
 {
 	int tag = dwarf_tag(die);
 
-	return tag == DW_TAG_structure_type || tag == DW_TAG_union_type ||
-	       tag == DW_TAG_class_type;
+	return tag == DW_TAG_structure_type || tag == DW_TAG_union_type || tag == DW_TAG_class_type;
 }
 
 static bool is_alias(Dwarf_Die *die)
@@ -524,6 +523,23 @@ static int field_value(struct dwarf_reader *r, Dwarf_Die *strukt, const char *pa
 	return 0;
 }
 
+static const char *value_text(unsigned int value, char *buf, size_t size)
+{
+	if (value == LAYOUT_ABSENT)
+		return "absent";
+	snprintf(buf, size, "%u", value);
+	return buf;
+}
+
+static int conflict(struct dwarf_reader *r, const struct wanted *w, size_t i, unsigned int value)
+{
+	char had[16], has[16];
+
+	return refuse(r, -EINVAL, "%.*s.%s is %s in %s, but %s in %s", (int)w->len, w->name,
+		      specs[w->field[i]].path, value_text(w->value[i], had, sizeof(had)), w->unit,
+		      value_text(value, has, sizeof(has)), r->unit);
+}
+
 /* A definition of a wanted struct: keeps its values, or holds them against those kept. */
 static int define(struct dwarf_reader *r, struct wanted *w, Dwarf_Die *strukt)
 {
@@ -538,9 +554,7 @@ static int define(struct dwarf_reader *r, struct wanted *w, Dwarf_Die *strukt)
 		if (!w->unit)
 			w->value[i] = value;
 		else if (w->value[i] != value)
-			return refuse(r, -EINVAL, "%s.%s is %d in %s, but %d in %s", w->name,
-				      specs[w->field[i]].path, (int)w->value[i], w->unit,
-				      (int)value, r->unit);
+			return conflict(r, w, i, value);
 	}
 	w->die = strukt->addr;
 	if (!w->unit)

@@ -22,7 +22,7 @@
 
 /* How the VM was built, told by members that only such builds have. */
 struct dwarf_build {
-	bool frame_pointer; /* Process.frame_pointer: native frames (x86_64 JIT, from 25) */
+	bool frame_pointer; /* configured for the JIT of x86_64 (from 25); its interpreter too */
 	bool lock_count;
 	bool lock_check;
 	bool debug;
