@@ -314,6 +314,23 @@ void symbols_add(struct symbols *s, const char *name, uint64_t addr, uint64_t si
 	count_needed(s, rung);
 }
 
+void symbols_drop(struct symbols *s, enum rung rung)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < s->n; i++)
+		if (s->syms[i].rung != rung)
+			s->syms[n++] = s->syms[i];
+	s->n = n;
+	sort(s);
+	memset(&s->rungs[rung], 0, sizeof(s->rungs[rung]));
+	s->source_rung = RUNG_SYMTAB;
+	s->source = NULL;
+	for (i = 0; i < RUNG_N; i++)
+		if (s->rungs[i].symbols)
+			count_needed(s, i);
+}
+
 int symbols_open_list(struct symbols *s, const char *path)
 {
 	unsigned long long addr, size;

@@ -113,6 +113,9 @@ const struct symbol *symbols_nth(const struct symbols *s, size_t i);
 void symbols_add(struct symbols *s, const char *name, uint64_t addr, uint64_t size, bool func,
 		 enum rung rung);
 
+/* Forgets all that a rung has given. */
+void symbols_drop(struct symbols *s, enum rung rung);
+
 /**
  * symbols_merge() - take in a whole table
  *

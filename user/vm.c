@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "vm.h"
 #include "bootstrap.h"
+#include "symcache.h"
 #include "term.h"
 
 #include <elf.h>
@@ -164,26 +165,14 @@ static int choose_layout(struct vm *vm)
 	return 0;
 }
 
-static bool have_symbols(const struct symbols *sym)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(needed); i++)
-		if (!symbols_find(sym, needed[i]))
-			return false;
-	return true;
-}
-
-/* The last rung: whatever the others did not find. */
-static int find_symbols(struct vm *vm)
+/* Searches code and memory for what no other rung has: see bootstrap.h. */
+static int search_symbols(struct vm *vm)
 {
 	struct functions f;
 	uint64_t start = now_ns(), faults = vm->rd.faults;
-	char why[128];
+	char why[256];
 	int err;
 
-	if (have_symbols(&vm->sym))
-		return 0;
 	if (functions_open(&f, &vm->sym, why, sizeof(why)))
 		return fail(EXIT_UNSUPPORTED,
 			    "give an unstripped beam.smp or its debug file: --symbols FILE",
@@ -195,9 +184,42 @@ static int find_symbols(struct vm *vm)
 	functions_close(&f);
 	/* a search tries addresses that need not be any */
 	vm->rd.faults = faults;
-	log_step("pid %d: symbols found in code and memory, %.1f ms", vm->target.pid,
-		 (now_ns() - start) / 1e6);
-	return vm->rd.lost ? lost_target(vm) : err;
+	if (vm->rd.lost)
+		return lost_target(vm);
+	if (!err)
+		log_step("pid %d: symbols found in code and memory, %.1f ms", vm->target.pid,
+			 (now_ns() - start) / 1e6);
+	return err;
+}
+
+/* The last rung, for what the others did not find; what was found before is kept by build id. */
+static int find_symbols(struct vm *vm)
+{
+	char why[512];
+
+	vm->from_cache = false;
+	if (!symbols_missing(&vm->sym))
+		return 0;
+	if (vm->target.pid && !vm->sym.api_only) {
+		vm->from_cache = symcache_load(vm->sym.build_id, &vm->sym, why, sizeof(why));
+		log_step("pid %d: %s", vm->target.pid,
+			 vm->from_cache ? "symbols come from the cache" : why);
+	}
+	if (vm->from_cache && !symbols_missing(&vm->sym))
+		return 0;
+	return search_symbols(vm);
+}
+
+/* Once all is proven: for the next run.  Not being able to keep it is no failure. */
+static void keep_symbols(struct vm *vm)
+{
+	char why[512];
+
+	if (vm->from_cache || vm->sym.api_only || !vm->target.pid ||
+	    vm->sym.source_rung != RUNG_BOOTSTRAP)
+		return;
+	if (symcache_store(vm->sym.build_id, &vm->sym, why, sizeof(why)))
+		log_step("pid %d: symbols are not kept: %s", vm->target.pid, why);
 }
 
 /* A mask of ErtsPTab: u32 until 25, u64 from 26. */
@@ -498,8 +520,19 @@ static int vm_load(struct vm *vm, unsigned int flags)
 	}
 	if (vm->rd.lost)
 		return lost_target(vm);
+	if (err && vm->from_cache) {
+		/* what was kept is of no use: as if there were no cache */
+		failure_clear();
+		forget(vm);
+		symcache_drop(vm->sym.build_id);
+		symbols_drop(&vm->sym, RUNG_BOOTSTRAP);
+		vm->from_cache = false;
+		err = search_symbols(vm) || load_and_prove(vm) ? -1 : 0;
+	}
 	if (err && !(flags & VM_KEEP_GOING))
 		return err;
+	if (!err)
+		keep_symbols(vm);
 	read_node_name(vm);
 	if (!err && !strchr(vm->node, '@')) {
 		log_step("pid %d: the node's name cannot be read", vm->target.pid);

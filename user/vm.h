@@ -57,6 +57,7 @@ struct vm {
 	struct target target;
 	struct symbols sym;
 	struct reader rd;
+	bool from_cache; /* symbols that the build hides were found by an earlier run */
 	const struct layout *row; /* the row that was taken, or NULL */
 	struct layout layout;	  /* a copy of it */
 	const struct layout *lay; /* &layout; NULL until one is chosen */
