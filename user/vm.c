@@ -86,9 +86,6 @@ static bool version_text(struct vm *vm, char *text, size_t size)
 		return false;
 	vm->otp = otp;
 	vm->jit = strstr(text, " [jit");
-	/* a recording has no file to search */
-	if (link && !symbols_find(&vm->sym, "etp_otp_release"))
-		symbols_add(&vm->sym, "erts_system_version", link, 0, false, RUNG_BOOTSTRAP);
 	return true;
 }
 
@@ -169,7 +166,7 @@ static int choose_layout(struct vm *vm)
 static int search_symbols(struct vm *vm)
 {
 	struct functions f;
-	uint64_t start = now_ns(), faults = vm->rd.faults;
+	uint64_t start = now_ns(), faults = vm->rd.faults, text;
 	char why[256];
 	int err;
 
@@ -178,6 +175,10 @@ static int search_symbols(struct vm *vm)
 			    "give an unstripped beam.smp or its debug file: --symbols FILE",
 			    "%s of pid %d hides its symbols, and cannot be searched: %s",
 			    vm->target.exe, vm->target.pid, why);
+	/* for recordings, which have no file to look into */
+	text = bootstrap_text(&vm->sym);
+	if (text)
+		symbols_add(&vm->sym, "erts_system_version", text, 0, false, RUNG_BOOTSTRAP);
 	err = bootstrap_data(vm, &f);
 	if (!err)
 		bootstrap_code(&vm->sym, &f);
