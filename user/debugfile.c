@@ -148,20 +148,25 @@ struct search {
 
 enum place { HERE, THERE }; /* on this host, in the VM's root */
 
+/* The path has names that the VM's owner chose: never raw on a terminal. */
 static void note(struct search *s, enum place place, const char *path, const char *why)
 {
+	size_t len = snprintf(s->r->file, sizeof(s->r->file), "%s", place == THERE ? s->prefix : "");
+
+	text_escape(path, strlen(path), s->r->file + len, sizeof(s->r->file) - len);
 	snprintf(s->r->why, sizeof(s->r->why), "%s", why);
-	snprintf(s->r->file, sizeof(s->r->file), "%s%s", place == THERE ? s->prefix : "", path);
 }
 
 /* Why a file is not taken is told of the first one alone. */
 static void refuse(struct search *s, enum place place, const char *path, const char *why)
 {
-	log_all("%s%s: %s", place == THERE ? s->prefix : "", path, why);
-	if (s->r->status == RUNG_REFUSED)
-		return;
-	s->r->status = RUNG_REFUSED;
+	struct rung_result first = *s->r;
+
 	note(s, place, path, why);
+	log_all("%s: %s", s->r->file, s->r->why);
+	if (first.status == RUNG_REFUSED)
+		*s->r = first;
+	s->r->status = RUNG_REFUSED;
 }
 
 static bool try(struct search *s, enum place place, const char *path, bool by_link)

@@ -131,6 +131,11 @@ static void hostile_links(void)
 		   names[i]);
 		symbols_close(&s);
 	}
+	shell("printf 'a\\033[2J\\0\\0\\0\\0\\0\\0\\0' > link && cp vm.c \"$(printf 'a\\033[2J')\" && "
+	      "objcopy --add-section .gnu_debuglink=link noid.stripped bad.link");
+	ok(!open_sample("bad.link", &opt) && found->status == RUNG_REFUSED &&
+	   strstr(found->file, "/a\\x1B[2J"), "a debuglink for the terminal: shown escaped");
+	symbols_close(&s);
 	shell("head -c 300 /dev/zero | tr '\\0' x > link && objcopy "
 	      "--add-section .gnu_debuglink=link noid.stripped bad.link");
 	ok(!open_sample("bad.link", &opt) && found->status == RUNG_NOTHING,

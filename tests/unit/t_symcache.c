@@ -166,6 +166,8 @@ static void contents(void)
 	is_refused("outside", "an address outside of the executable");
 	write_signed(HEAD "x %" PRIx64 " ffffffff 0 func\n", code);
 	is_refused("garbled", "too many words");
+	write_signed(HEAD "x %" PRIx64 " 0 func more\n", code);
+	is_refused("garbled", "words behind the end");
 	write_signed(HEAD "x %" PRIx64 " ffffffff data\n", code);
 	is_refused("outside", "an end outside of it");
 	write_signed(HEAD "x %" PRIx64 " ffffffffffffffff data\n", code);
@@ -235,6 +237,8 @@ static void environment(void)
 	setenv("XDG_CACHE_HOME", "relative", 1);
 	symcache_folder(path, sizeof(path));
 	is_str(path, folder, "a relative XDG_CACHE_HOME does not count");
+	ok(!chdir(sample_dir) && store() && access("relative", F_OK) && load() && !chdir("/"),
+	   "and is not made");
 	setenv("XDG_CACHE_HOME", "", 1);
 	symcache_folder(path, sizeof(path));
 	is_str(path, folder, "an empty one neither");
