@@ -217,11 +217,13 @@ static void check_symbols(struct checkup *c, const struct symbols *s)
 			    symbols_missing(s) ? "not tried" : "not needed: no name is missing");
 		} else if (r->status != RUNG_GAVE) {
 			add(c, status[r->status], name,
-			    r->status == RUNG_REFUSED ? "remove it, or install the one of this build" :
-			    "", "%s%s%s", r->file, r->file[0] ? ": " : "", r->why);
+			    r->status == RUNG_REFUSED && i == RUNG_DEBUGFILE ?
+			    "install the debug file of this very build" : "", "%s%s%s", r->file,
+			    r->file[0] ? ": " : "", r->why);
 		} else {
-			snprintf(all, sizeof(all), r->needed == s->nneeded ? "all %zu" : "%zu of the %zu",
-				 r->needed, s->nneeded);
+			snprintf(all, sizeof(all),
+				 r->needed == s->nneeded ? "all %zu" : "%zu of the %zu", r->needed,
+				 s->nneeded);
 			add(c, CHECK_OK, name, "", "%zu, %s needed%s%s", r->symbols, all,
 			    r->file[0] ? "; " : "", r->file);
 		}

@@ -151,9 +151,11 @@ enum place { HERE, THERE }; /* on this host, in the VM's root */
 /* The path has names that the VM's owner chose: never raw on a terminal. */
 static void note(struct search *s, enum place place, const char *path, const char *why)
 {
-	size_t len = snprintf(s->r->file, sizeof(s->r->file), "%s", place == THERE ? s->prefix : "");
+	char *file = s->r->file;
+	size_t size = sizeof(s->r->file), len;
 
-	text_escape(path, strlen(path), s->r->file + len, sizeof(s->r->file) - len);
+	len = snprintf(file, size, "%s", place == THERE ? s->prefix : "");
+	text_escape(path, strlen(path), file + len, size - len);
 	snprintf(s->r->why, sizeof(s->r->why), "%s", why);
 }
 
@@ -288,7 +290,8 @@ void debugfile_find(const struct elf_file *exe, const struct target *t, const ch
 	s.root = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (!same_root(t))
 		snprintf(s.prefix, sizeof(s.prefix), "%s", root);
-	if (!by_build_id(&s, debug_dir) && !by_link(&s, t, debug_dir) && r->status != RUNG_REFUSED) {
+	if (!by_build_id(&s, debug_dir) && !by_link(&s, t, debug_dir) &&
+	    r->status != RUNG_REFUSED) {
 		r->status = RUNG_NOTHING;
 		if (!exe->build_id[0] && !exe->debuglink[0])
 			snprintf(r->why, sizeof(r->why), "the VM has neither a build id nor a "
@@ -314,11 +317,12 @@ static int open_given(const char *path, struct elf_file *d)
 	d->fd = -1;
 	fd = debugfile_open_in(-1, path, true);
 	if (fd == -EINVAL)
-		return fail(EXIT_UNSUPPORTED, HINT_GIVEN, "--symbols %s: it is no regular file", path);
+		return fail(EXIT_UNSUPPORTED, HINT_GIVEN, "--symbols %s: it is no regular file",
+			    path);
 	if (fd < 0)
 		return fail(fd == -EACCES || fd == -EPERM ? EXIT_PERMISSION : EXIT_FAILED,
-			    fd == -ENOENT ? "check the path" : "", "--symbols %s: cannot open it: %s",
-			    path, strerror(-fd));
+			    fd == -ENOENT ? "check the path" : "",
+			    "--symbols %s: cannot open it: %s", path, strerror(-fd));
 	if (elf_file_open(d, fd, why, sizeof(why))) {
 		close(fd);
 		return fail(EXIT_UNSUPPORTED, HINT_GIVEN, "--symbols %s: it %s", path, why);

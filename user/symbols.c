@@ -392,20 +392,22 @@ static int read_segments(struct symbols *s, const struct target *t)
 			continue;
 		s->segs[s->nsegs++] = (struct segment_map){
 			.vaddr = ph->p_vaddr, .offset = ph->p_offset, .filesz = ph->p_filesz,
-			.memsz = ph->p_memsz, .exec = ph->p_flags & PF_X, .write = ph->p_flags & PF_W,
+			.memsz = ph->p_memsz, .exec = ph->p_flags & PF_X,
+			.write = ph->p_flags & PF_W,
 		};
 		if (t->map_offset >= (ph->p_offset & ~4095ULL) &&
 		    t->map_offset <= ph->p_offset + ph->p_filesz && lowest == UINT64_MAX)
 			lowest = ph->p_vaddr - ph->p_offset + t->map_offset;
 	}
 	if (lowest == UINT64_MAX)
-		return fail(EXIT_UNSUPPORTED, "", "%s: its segments do not match the memory of pid %d",
-			    t->exe, t->pid);
+		return fail(EXIT_UNSUPPORTED, "",
+			    "%s: its segments do not match the memory of pid %d", t->exe, t->pid);
 	s->bias = t->map_start - (lowest & ~4095ULL);
 	return 0;
 }
 
-static void add_table(struct symbols *s, const struct elf_file *e, unsigned int type, enum rung rung)
+static void add_table(struct symbols *s, const struct elf_file *e, unsigned int type,
+		      enum rung rung)
 {
 	struct rung_result *r = &s->rungs[rung];
 	struct elf_symtab t;

@@ -54,7 +54,7 @@ struct symbols_options {
 
 struct symbols {
 	struct elf_file exe;
-	struct elf_file debug; /* the file with DWARF, where that is not the executable; fd -1: none */
+	struct elf_file debug; /* the file with DWARF, where that is another; fd -1: none */
 	struct symbol *syms;   /* in no order: see symbols_nth() */
 	size_t n, capacity;
 	uint32_t *by_addr, *by_name; /* indices into syms */

@@ -222,7 +222,7 @@ def ladder():
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         env = {"DEBUGINFOD_URLS": "http://127.0.0.1:%d" % server.server_port,
-               "DEBUGINFOD_CACHE_PATH": ebt.tmp("cache")}
+               "DEBUGINFOD_CACHE_PATH": ebt.tmp("cache"), "no_proxy": "127.0.0.1"}
         try:
             ebt.ok(ebt.tmp("cache") in from_rung(node, "debuginfod", "debuginfod", env=env),
                    "debuginfod: the file is named")

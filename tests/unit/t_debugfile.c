@@ -414,6 +414,7 @@ static void debuginfod(void)
 	char path[64], why[256] = "";
 
 	unsetenv("DEBUGINFOD_URLS");
+	setenv("no_proxy", "127.0.0.1", 1);
 	setenv("DEBUGINFOD_CACHE_PATH", sample("cache"), 1);
 	asks(0, "", RUNG_NOTHING, "DEBUGINFOD_URLS is not set", "no server is named");
 	debuginfod_library = "libdebuginfod-that-is-not-there.so.1";

@@ -321,7 +321,8 @@ static void full(void)
 	if (!child)
 		_exit(in_tmpfs());
 	waitpid(child, &st, 0);
-	is_u64(WEXITSTATUS(st), 0, "a full disk, and a read-only one: said so, and what was there stays");
+	is_u64(WEXITSTATUS(st), 0,
+	       "a full disk, and a read-only one: said so, and what was there stays");
 }
 
 int main(void)
