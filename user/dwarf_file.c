@@ -110,15 +110,15 @@ static const char *open_one(int fd, Elf **elf, Dwarf **dbg)
 {
 	*elf = open_elf(fd);
 	if (!is_elf(*elf))
-		return "it is no ELF file of 64 bits";
+		return "is no ELF file of 64 bits";
 	if (!has_info(*elf))
-		return "it has no DWARF (.debug_info)";
+		return "has no DWARF (.debug_info)";
 	if (has_relocations(*elf))
-		return "it is not linked";
+		return "is not linked";
 	if (!is_bounded(*elf))
-		return "its debug sections are damaged or too large";
+		return "has debug sections that are damaged or too large";
 	*dbg = dwarf_begin_elf(*elf, DWARF_C_READ, NULL);
-	return *dbg ? NULL : "its DWARF is damaged";
+	return *dbg ? NULL : "has damaged DWARF";
 }
 
 /*
@@ -132,15 +132,15 @@ static int join(struct dwarf_file *f, char *why, size_t why_size)
 	ssize_t n = dwelf_dwarf_gnu_debugaltlink(f->dbg, &name, &want);
 
 	if (n < 0)
-		return refuse(why, why_size, "its .gnu_debugaltlink is damaged");
+		return refuse(why, why_size, "has a damaged .gnu_debugaltlink");
 	if (!n)
 		return 0;
 	if (!f->alt_dbg)
-		return refuse(why, why_size, "its DWARF needs that of %s", name);
+		return refuse(why, why_size, "needs the DWARF of %s", name);
 	if (dwelf_elf_gnu_build_id(f->alt_elf, &have) != n || memcmp(have, want, n))
-		return refuse(why, why_size, "%s is of another build", name);
+		return refuse(why, why_size, "needs %s, but of another build", name);
 	if (dwelf_dwarf_gnu_debugaltlink(f->alt_dbg, &ignored, &have))
-		return refuse(why, why_size, "%s needs yet another file", name);
+		return refuse(why, why_size, "needs %s, which needs yet another file", name);
 	dwarf_setalt(f->dbg, f->alt_dbg);
 	return 0;
 }
@@ -158,7 +158,7 @@ int dwarf_file_open(struct dwarf_file *f, int fd, int alt_fd, char *why, size_t 
 	}
 	bad = alt_fd < 0 ? NULL : open_one(alt_fd, &f->alt_elf, &f->alt_dbg);
 	if (bad) {
-		err = refuse(why, why_size, "the file it shares DWARF with: %s", bad);
+		err = refuse(why, why_size, "shares DWARF with a file that %s", bad);
 		goto fail;
 	}
 	err = join(f, why, why_size);
@@ -203,15 +203,6 @@ static bool read_alt(Elf *elf, struct dwarf_alt *alt)
 	for (i = 0; i < data->d_size - len - 1; i++)
 		sprintf(alt->build_id + 2 * i, "%02x", ((unsigned char *)data->d_buf)[len + 1 + i]);
 	return true;
-}
-
-bool dwarf_file_present(int fd)
-{
-	Elf *elf = open_elf(fd);
-	bool present = is_elf(elf) && has_info(elf);
-
-	elf_end(elf);
-	return present;
 }
 
 bool dwarf_file_alt(int fd, struct dwarf_alt *alt)

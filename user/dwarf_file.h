@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Files with DWARF: is there any, which other file is needed with it, and both opened (libdw).
+ * Files with DWARF: which other file is needed with one, and both opened (libdw).  Whether a file
+ * has any is told by elf_file.h.
  *
  * Such files are hostile input.  They are read, not mapped: one that shrinks meanwhile is an
  * error, no signal.  What their sections stand for when uncompressed is bounded, and nothing but
@@ -24,14 +25,8 @@ struct dwarf_file {
 };
 
 /**
- * dwarf_file_present() - does this file carry DWARF? Cheap: looks at section headers only
- * @fd: the executable or its separate debug file; stays open, its position does not matter
- */
-bool dwarf_file_present(int fd);
-
-/**
- * dwarf_file_alt() - which other file is needed to read this one; as cheap
- * @fd: as above    @alt: filled in when there is one
+ * dwarf_file_alt() - which other file is needed to read this one; cheap
+ * @fd: stays open, its position does not matter    @alt: filled in when there is one
  *
  * The caller finds it (in the root folder of the target) and opens it for dwarf_file_open().
  */
@@ -41,7 +36,7 @@ bool dwarf_file_alt(int fd, struct dwarf_alt *alt);
  * dwarf_file_open() - a file and, where it needs one, the other
  * @fd: ELF of 64 bits, linked, DWARF 4 or 5, sections compressed or not
  * @alt_fd: the file that dwarf_file_alt() named, else -1; build ids must match
- * @why: on failure one line, safe to print
+ * @why: on failure what is wrong, to follow the file's name; safe to print
  *
  * Both descriptors stay the caller's, and open until dwarf_file_close().
  * Returns 0 or -EINVAL.

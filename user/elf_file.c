@@ -160,7 +160,8 @@ static void look_over_sections(struct elf_file *e)
 			read_notes(e, sh->sh_offset, sh->sh_size);
 		else if (sh->sh_type == SHT_PROGBITS && !strcmp(name, ".gnu_debuglink"))
 			read_debuglink(e, sh);
-		else if (sh->sh_type == SHT_PROGBITS && !strcmp(name, ".debug_info"))
+		else if (sh->sh_type == SHT_PROGBITS &&
+			 (!strcmp(name, ".debug_info") || !strcmp(name, ".zdebug_info")))
 			e->has_dwarf = sh->sh_size > 0;
 	}
 }

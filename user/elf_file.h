@@ -33,7 +33,7 @@ struct elf_file {
 	char debuglink[NAME_MAX + 1];		 /* as the file has it: maybe no plain name; "" */
 	uint32_t debuglink_crc;
 	bool has_symtab; /* .symtab: not stripped */
-	bool has_dwarf;	 /* .debug_info */
+	bool has_dwarf;	 /* .debug_info, or as compressed once: .zdebug_info */
 	bool has_probes; /* .note.stapsdt: built with dynamic tracing */
 };
 

@@ -104,11 +104,14 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct dwarf_reader *r, 
 	return err;
 }
 
+#define unusable(r, fmt, ...)                                                                      \
+	refuse(r, -EINVAL, "has DWARF that cannot be used: " fmt, ##__VA_ARGS__)
+
 static int damaged(struct dwarf_reader *r)
 {
 	const char *msg = dwarf_errmsg(0);
 
-	return refuse(r, -EINVAL, "the DWARF is damaged: %s", msg ? msg : "it contradicts itself");
+	return refuse(r, -EINVAL, "has damaged DWARF: %s", msg ? msg : "it contradicts itself");
 }
 
 /* A file can be made so that it takes for ever, without being wrong anywhere. */
@@ -118,7 +121,7 @@ static int tick(struct dwarf_reader *r)
 		return r->err;
 	if (++r->ticks % 1024 || now_ns() < r->deadline)
 		return 0;
-	return refuse(r, -ETIME, "reading the DWARF takes too long (given up after %llu s)",
+	return refuse(r, -ETIME, "has DWARF that takes too long to read (given up after %llu s)",
 		      MAX_NS / 1000000000ULL);
 }
 
@@ -194,7 +197,7 @@ static int add_wanted(struct dwarf_reader *r, const char *name, size_t len, size
 
 	if (!*slot) {
 		if (r->nwanted == MAX_NAMES)
-			return refuse(r, -EINVAL, "more than %d structs in the layout", MAX_NAMES);
+			return unusable(r, "more than %d structs in the layout", MAX_NAMES);
 		r->wanted[r->nwanted].name = name;
 		r->wanted[r->nwanted].len = len;
 		*slot = ++r->nwanted;
@@ -269,7 +272,7 @@ static int strip(struct dwarf_reader *r, Dwarf_Die *die)
 		if (follow(r, &ref, die) < 0)
 			return r->err;
 	}
-	return refuse(r, -EINVAL, "a chain of more than %d typedefs", MAX_CHAIN);
+	return unusable(r, "a chain of more than %d typedefs", MAX_CHAIN);
 }
 
 /* Reads a constant below MAX_VALUE; an expression to be computed is none. */
@@ -288,12 +291,12 @@ static int constant(struct dwarf_reader *r, Dwarf_Attribute *attr, const char *w
 	case DW_FORM_implicit_const:
 		break;
 	default:
-		return refuse(r, -EINVAL, "%s is no constant", what);
+		return unusable(r, "%s is no constant", what);
 	}
 	if (dwarf_formudata(attr, &word))
 		return damaged(r);
 	if (word >= MAX_VALUE)
-		return refuse(r, -EINVAL, "%s is out of range", what);
+		return unusable(r, "%s is out of range", what);
 	*out = word;
 	return 1;
 }
@@ -321,7 +324,7 @@ static int array_length(struct dwarf_reader *r, Dwarf_Die *array, unsigned int *
 		}
 		count *= n;
 		if (count >= MAX_VALUE)
-			return refuse(r, -EINVAL, "an array is too large");
+			return unusable(r, "an array is too large");
 	}
 	if (res < 0)
 		return res;
@@ -354,7 +357,7 @@ static int type_size(struct dwarf_reader *r, Dwarf_Die *die, unsigned int *out)
 		}
 		size *= n;
 		if (size >= MAX_VALUE)
-			return refuse(r, -EINVAL, "a type is too large");
+			return unusable(r, "a type is too large");
 		if (dwarf_tag(die) != DW_TAG_array_type || dwarf_hasattr(die, DW_AT_byte_size)) {
 			*out = size;
 			return 1;
@@ -364,7 +367,7 @@ static int type_size(struct dwarf_reader *r, Dwarf_Die *die, unsigned int *out)
 		if (follow(r, &attr, die) < 0)
 			return r->err;
 	}
-	return refuse(r, -EINVAL, "arrays are nested too deeply");
+	return unusable(r, "arrays are nested too deeply");
 }
 
 /* --- members --- */
@@ -409,7 +412,7 @@ static struct level *members_of(struct dwarf_reader *r, Dwarf_Die *strukt, int d
 		if (dwarf_tag(&die) != DW_TAG_member)
 			continue;
 		if (l->n == MAX_MEMBERS) {
-			refuse(r, -EINVAL, "a struct has more than %d members", MAX_MEMBERS);
+			unusable(r, "a struct has more than %d members", MAX_MEMBERS);
 			return NULL;
 		}
 		if (!l->v)
@@ -441,14 +444,14 @@ static int member_place(struct dwarf_reader *r, struct member *m, struct place *
 
 	snprintf(what, sizeof(what), "the offset of member %s", name);
 	if (m->bits)
-		return refuse(r, -EINVAL, "member %s is a bit-field", name);
+		return unusable(r, "member %s is a bit-field", name);
 	if (m->has_offset && constant(r, &m->offset, what, &offset) < 0)
 		return r->err;
 	at->offset += offset;
 	if (at->offset >= MAX_VALUE)
-		return refuse(r, -EINVAL, "%s is out of range", what);
+		return unusable(r, "%s is out of range", what);
 	if (!m->has_type)
-		return refuse(r, -EINVAL, "member %s has no type", name);
+		return unusable(r, "member %s has no type", name);
 	return follow(r, &m->type, &at->type);
 }
 
@@ -463,7 +466,7 @@ static int find_member(struct dwarf_reader *r, struct place *at, const char *pat
 	int err;
 
 	if (depth == MAX_DEPTH)
-		return refuse(r, -EINVAL, "structs are nested too deeply");
+		return unusable(r, "structs are nested too deeply");
 	if (tick(r))
 		return r->err;
 	err = strip(r, &at->type);
@@ -535,9 +538,9 @@ static int conflict(struct dwarf_reader *r, const struct wanted *w, size_t i, un
 {
 	char had[16], has[16];
 
-	return refuse(r, -EINVAL, "%.*s.%s is %s in %s, but %s in %s", (int)w->len, w->name,
-		      specs[w->field[i]].path, value_text(w->value[i], had, sizeof(had)), w->unit,
-		      value_text(value, has, sizeof(has)), r->unit);
+	return unusable(r, "%.*s.%s is %s in %s, but %s in %s", (int)w->len, w->name,
+			specs[w->field[i]].path, value_text(w->value[i], had, sizeof(had)), w->unit,
+			value_text(value, has, sizeof(has)), r->unit);
 }
 
 /* A definition of a wanted struct: keeps its values, or holds them against those kept. */
@@ -635,8 +638,9 @@ static int collect(struct dwarf_reader *r, unsigned int value[NSPECS])
 		if (value[i] != LAYOUT_ABSENT || !specs[i].must)
 			continue;
 		if (!defined)
-			return refuse(r, -ENOENT, "the DWARF has no struct %s", specs[i].strukt);
-		return refuse(r, -ENOENT, "the DWARF has no %s.%s", specs[i].strukt, specs[i].path);
+			return refuse(r, -ENOENT, "has no struct %s in its DWARF", specs[i].strukt);
+		return refuse(r, -ENOENT, "has no %s.%s in its DWARF", specs[i].strukt,
+			      specs[i].path);
 	}
 	return 0;
 }

@@ -35,7 +35,7 @@ struct dwarf_build {
  * @alt_fd: the file that dwarf_file_alt() named, -1 when it named none; build ids must match
  * @out: each field's offset or size; LAYOUT_ABSENT for a MAY that this VM does not have
  * @build: may be NULL
- * @why: on failure one line: what is missing, damaged, contradictory or refused
+ * @why: on failure what is wrong, to follow the file's name: "has no Process.htop in its DWARF"
  *
  * Some 60 ms for a beam.smp of 40 MB, 0.2 s when its DWARF is compressed.  Gives up after 10 s.
  * Returns 0, -ENOENT (a structure or a MUST is missing), -EINVAL (not such a file, damaged,
