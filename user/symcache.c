@@ -36,6 +36,21 @@ static bool is_own_folder(const char *path)
 	       st.st_uid == geteuid();
 }
 
+/* Not there yet, in a folder of ours: to load and to store it is the same place. */
+static bool is_own_to_make(const char *path)
+{
+	char parent[PATH_MAX], *slash;
+	struct stat st;
+
+	if (path[0] != '/' || strlen(path) >= sizeof(parent) || !lstat(path, &st))
+		return false;
+	strcpy(parent, path);
+	while ((slash = strrchr(parent, '/')) && slash > parent && !slash[1])
+		*slash = '\0';
+	slash[slash == parent] = '\0';
+	return is_own_folder(parent);
+}
+
 /*
  * The parent of our folder.  HOME, and XDG_CACHE_HOME, may be of the user who called sudo: in their
  * folders nothing of ours is made.
@@ -46,13 +61,11 @@ static bool find_base(char *path, size_t size, bool create)
 	const struct passwd *pw;
 	int len;
 
-	if (xdg && xdg[0] == '/' && strlen(xdg) < size) {
+	if (xdg && strlen(xdg) < size && (is_own_folder(xdg) || is_own_to_make(xdg))) {
 		if (create)
 			mkdir(xdg, 0700);
-		if (is_own_folder(xdg)) {
-			snprintf(path, size, "%s", xdg);
-			return true;
-		}
+		snprintf(path, size, "%s", xdg);
+		return true;
 	}
 	if (!is_own_folder(home)) {
 		pw = getpwuid(geteuid());

@@ -229,6 +229,15 @@ static void environment(void)
 {
 	char path[PATH_MAX];
 
+	store();
+	setenv("XDG_CACHE_HOME", sample("xdg"), 1);
+	is_refused("xdg/ebeam", "what is kept at home is not what XDG_CACHE_HOME has");
+	setenv("XDG_CACHE_HOME", sample("no/such"), 1);
+	symcache_folder(path, sizeof(path));
+	is_str(path, folder, "an XDG_CACHE_HOME that cannot be made does not count");
+	setenv("XDG_CACHE_HOME", sample("xdg/"), 1);
+	ok(store() && load(), "a slash behind it does no harm");
+	shell("rm -r xdg");
 	setenv("XDG_CACHE_HOME", sample("xdg"), 1);
 	ok(store(), "XDG_CACHE_HOME that is not there yet");
 	symcache_folder(path, sizeof(path));
