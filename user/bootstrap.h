@@ -31,7 +31,17 @@ uint64_t bootstrap_text(const struct symbols *sym);
  * erts_garbage_collect_literals, erts_do_exit_process.  What is not found is not added: the probe
  * sites that need it are then missing.  @f is the table of the executable's functions.
  */
-void bootstrap_code(struct symbols *sym, const struct functions *f);
+void bootstrap_code(struct symbols *sym, struct functions *f);
+
+/**
+ * bootstrap_code_agrees() - is the code at these functions what their names say?
+ *
+ * For names that another rung gave, which a file may fake: erts_do_exit_process and the ways into
+ * the collector mention the texts, and call the functions, that bootstrap_code() goes by.  False
+ * with @why where they contradict; what a build does not have is no contradiction.
+ */
+bool bootstrap_code_agrees(const struct symbols *sym, struct functions *f, char *why,
+			   size_t why_size);
 
 /**
  * bootstrap_data() - find the tables: by the API's code, then in live memory
@@ -41,7 +51,7 @@ void bootstrap_code(struct symbols *sym, const struct functions *f);
  * the one of that name), erts_this_node.  Needs vm->lay for the offsets inside of structures.
  * Fails, naming the first that is missing or has two candidates.
  */
-int bootstrap_data(struct vm *vm, const struct functions *f);
+int bootstrap_data(struct vm *vm, struct functions *f);
 
 /*
  * Link addresses of a text of @len bytes (its final NUL among them, where it is to end there) with

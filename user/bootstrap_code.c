@@ -6,6 +6,12 @@
 #include <string.h>
 
 #define MAX_REFS 64
+#define COLLECTOR_CALLERS 8 /* four, in the releases until now */
+
+/* In ERTS_INTERNAL_ERROR() their own name (__func__), and what only this function says. */
+static const char hibernate_text[] = "garbage_collect_hibernate";
+static const char literals_text[] = "erts_garbage_collect_literals";
+static const char exit_text[] = "System process %T terminated: %T\n";
 
 /* Reads the file's bytes of a segment; NULL when there are none.  To be freed. */
 static unsigned char *segment_bytes(const struct symbols *sym, const struct segment_map *seg)
@@ -59,7 +65,7 @@ size_t bootstrap_find_text(const struct symbols *sym, const char *text, size_t l
 }
 
 /* The one function that mentions a text; NULL when none or several do. */
-static const struct function *user_of(const struct symbols *sym, const struct functions *f,
+static const struct function *user_of(const struct symbols *sym, struct functions *f,
 				      const char *text, size_t len)
 {
 	const struct function *fn = NULL, *owner;
@@ -89,7 +95,7 @@ static void add(struct symbols *sym, const char *name, const struct function *fn
 }
 
 /* Callers of a function, itself left out. */
-static size_t callers_of(const struct functions *f, const struct function *fn,
+static size_t callers_of(struct functions *f, const struct function *fn,
 			 const struct function **out, size_t max)
 {
 	struct xref refs[MAX_REFS];
@@ -118,7 +124,7 @@ static bool is_among(const struct function *fn, const struct function *const *v,
  * garbage_collect() and garbage_collect_hibernate() are the two that call full_sweep_heaps(), and
  * erts_garbage_collect_literals() calls both (erl_gc.c).
  */
-static const struct function *find_garbage_collect(const struct functions *f,
+static const struct function *find_garbage_collect(struct functions *f,
 						   const struct function *hibernate,
 						   const struct function *literals)
 {
@@ -144,21 +150,18 @@ static const struct function *find_garbage_collect(const struct functions *f,
 	return found;
 }
 
-void bootstrap_code(struct symbols *sym, const struct functions *f)
+void bootstrap_code(struct symbols *sym, struct functions *f)
 {
-	static const char hib[] = "garbage_collect_hibernate",
-			  lit[] = "erts_garbage_collect_literals",
-			  exits[] = "System process %T terminated: %T\n";
 	const struct function *hibernate, *literals, *callers[3], *wrapper = NULL;
 	size_t i, n;
 
-	add(sym, "erts_do_exit_process", user_of(sym, f, exits, sizeof(exits)));
-	hibernate = user_of(sym, f, hib, sizeof(hib));
+	add(sym, "erts_do_exit_process", user_of(sym, f, exit_text, sizeof(exit_text)));
+	hibernate = user_of(sym, f, hibernate_text, sizeof(hibernate_text));
 	if (!hibernate)
 		return;
 	n = callers_of(f, hibernate, callers, 3);
 	/* its wrapper, which names nothing, and the other, which names itself where it can fail */
-	literals = user_of(sym, f, lit, sizeof(lit));
+	literals = user_of(sym, f, literals_text, sizeof(literals_text));
 	if (n != 2 || !literals || !is_among(literals, callers, n))
 		return;
 	for (i = 0; i < n; i++)
@@ -168,4 +171,102 @@ void bootstrap_code(struct symbols *sym, const struct functions *f)
 	add(sym, "erts_garbage_collect_hibernate", wrapper);
 	add(sym, "erts_garbage_collect_literals", literals);
 	add(sym, "garbage_collect", find_garbage_collect(f, hibernate, literals));
+}
+
+/* Does a function, a part of it elsewhere, or one that it calls, take the address of a text? */
+static bool mentions(const struct functions *f, uint64_t fn, const uint64_t *texts, size_t ntexts,
+		     bool deeper)
+{
+	struct code_ref refs[256];
+	size_t i, k, n = functions_refs(f, fn, refs, ARRAY_SIZE(refs));
+	const struct function *to;
+
+	for (i = 0; i < n; i++) {
+		for (k = 0; refs[i].kind == CODE_ADDRESS && k < ntexts; k++)
+			if (refs[i].addr == texts[k])
+				return true;
+		to = functions_at(f, refs[i].addr);
+		if (deeper && to && (refs[i].kind == CODE_CALL || refs[i].kind == CODE_JUMP) &&
+		    mentions(f, to->addr, texts, ntexts, false))
+			return true;
+	}
+	return false;
+}
+
+static bool calls(const struct functions *f, uint64_t fn, uint64_t callee)
+{
+	struct code_ref refs[256];
+	size_t i, n = functions_refs(f, fn, refs, ARRAY_SIZE(refs));
+
+	for (i = 0; i < n; i++)
+		if ((refs[i].kind == CODE_CALL || refs[i].kind == CODE_JUMP) &&
+		    refs[i].addr == callee)
+			return true;
+	return false;
+}
+
+/*
+ * The ways into the collector have one callee in common that hardly anybody else calls,
+ * garbage_collect().  NULL where they do, else the name of one that does not call what the first
+ * ones do.
+ */
+static const char *stray_way(const struct symbols *sym, struct functions *f)
+{
+	static const char *const ways[] = {
+		"erts_garbage_collect", "erts_gc_after_bif_call_lhf",
+		"erts_garbage_collect_literals", "erts_garbage_collect_nobump",
+	};
+	const struct symbol *s, *first = symbols_find(sym, ways[0]);
+	struct code_ref refs[256];
+	struct xref callers[MAX_REFS];
+	const struct function *fn;
+	size_t i, k, n, best = 0;
+
+	n = first ? functions_refs(f, first->addr, refs, ARRAY_SIZE(refs)) : 0;
+	for (i = 0; i < n; i++) {
+		fn = refs[i].kind == CODE_CALL || refs[i].kind == CODE_JUMP ?
+			     functions_at(f, refs[i].addr) : NULL;
+		if (!fn || fn->addr != refs[i].addr ||
+		    functions_branches(f, fn->addr, callers, MAX_REFS) > COLLECTOR_CALLERS)
+			continue;
+		for (k = 1; k < ARRAY_SIZE(ways); k++) {
+			s = symbols_find(sym, ways[k]);
+			if (s && !calls(f, s->addr, fn->addr))
+				break;
+		}
+		if (k == ARRAY_SIZE(ways))
+			return NULL;
+		if (k > best)
+			best = k;
+	}
+	return first ? ways[best] : NULL;
+}
+
+bool bootstrap_code_agrees(const struct symbols *sym, struct functions *f, char *why,
+			   size_t why_size)
+{
+	static const struct { const char *name, *text; size_t len; } users[] = {
+		{ "erts_do_exit_process", exit_text, sizeof(exit_text) },
+		{ "erts_garbage_collect_hibernate", hibernate_text, sizeof(hibernate_text) },
+		{ "erts_garbage_collect_literals", literals_text, sizeof(literals_text) },
+	};
+	const struct symbol *s;
+	const char *stray;
+	uint64_t texts[4];
+	size_t i, n;
+
+	for (i = 0; i < ARRAY_SIZE(users); i++) {
+		s = symbols_find(sym, users[i].name);
+		n = s ? bootstrap_find_text(sym, users[i].text, users[i].len, texts,
+					    ARRAY_SIZE(texts)) : 0;
+		if (n && !mentions(f, s->addr, texts, n, true)) {
+			snprintf(why, why_size, "the code at %#llx is not that of %s",
+				 (unsigned long long)s->addr, users[i].name);
+			return false;
+		}
+	}
+	stray = stray_way(sym, f);
+	if (stray)
+		snprintf(why, why_size, "%s does not call the collector as others do", stray);
+	return !stray;
 }

@@ -23,7 +23,7 @@ struct area {
 
 struct search {
 	struct vm *vm;
-	const struct functions *f;
+	struct functions *f;
 	struct area areas[16];
 	size_t nareas;
 	struct segment_map image[16]; /* of the executable, addresses in the target */
@@ -473,7 +473,7 @@ static int find_node(struct search *s)
 	return 0;
 }
 
-int bootstrap_data(struct vm *vm, const struct functions *f)
+int bootstrap_data(struct vm *vm, struct functions *f)
 {
 	struct search s = { .vm = vm, .f = f };
 	uint32_t drv_binary = 0;

@@ -123,14 +123,18 @@ static void check_host(struct checkup *c, struct probe_kernel *k)
 
 #define ALL_SECTIONS (WANT_ALLOC | WANT_BIN | WANT_CARRIER | WANT_GC)
 
-static void check_sites(struct checkup *c, struct vm *vm, const struct probe_kernel *k)
+static int check_sites(struct checkup *c, struct vm *vm, const struct probe_kernel *k)
 {
 	struct probe_plan plan;
 	const struct probe_site *s;
 	char name[80];
 	size_t i;
 
-	probe_plan(vm, k, ALL_SECTIONS, &plan);
+	if (probe_plan(vm, k, ALL_SECTIONS, &plan)) {
+		add(c, CHECK_FAIL, "functions", failure_get()->hint, "%s", failure_get()->message);
+		return -1;
+	}
+	add(c, CHECK_OK, "functions", "", "the code is what the symbols say");
 	for (i = 0; i < plan.n; i++) {
 		s = &plan.sites[i];
 		snprintf(name, sizeof(name), "site %s%s", s->site.name, s->is_return ? " return" : "");
@@ -145,6 +149,7 @@ static void check_sites(struct checkup *c, struct vm *vm, const struct probe_ker
 		snprintf(name, sizeof(name), "site %s", plan.missing[i].name);
 		add(c, CHECK_WARN, name, "what it would show is missing", "%s", plan.missing[i].why);
 	}
+	return 0;
 }
 
 /* Few calls say little: their counts cannot be read at the same moment. */
@@ -249,8 +254,7 @@ static void check_vm(struct checkup *c, struct vm *vm, const struct probe_kernel
 		add(c, CHECK_FAIL, "target", failure_get()->hint, "%s", failure_get()->message);
 	if (err || failure_get())
 		return;
-	check_sites(c, vm, k);
-	if (!k->err)
+	if (!check_sites(c, vm, k) && !k->err)
 		check_hits(c, vm, opt);
 }
 

@@ -153,7 +153,6 @@ int functions_open(struct functions *f, const struct symbols *s, char *why, size
 	}
 	cs_option(cs, CS_OPT_DETAIL, CS_OPT_ON);
 	f->disasm = cs;
-	find_branches(f);
 	return 0;
 err:
 	functions_close(f);
@@ -247,10 +246,12 @@ static size_t confirm(const struct functions *f, size_t disp, enum xref_kind kin
 	return b.found;
 }
 
-size_t functions_branches(const struct functions *f, uint64_t target, struct xref *out, size_t max)
+size_t functions_branches(struct functions *f, uint64_t target, struct xref *out, size_t max)
 {
 	size_t i, n = 0, disp;
 
+	if (!f->branches)
+		find_branches(f);
 	for (i = 0; i < f->nbranches && n < max; i++) {
 		if (f->branches[i].target != target)
 			continue;
@@ -278,7 +279,7 @@ size_t functions_mentions(const struct functions *f, uint64_t addr, struct xref 
 	return n;
 }
 
-const struct function *functions_owner(const struct functions *f, const struct function *part)
+const struct function *functions_owner(struct functions *f, const struct function *part)
 {
 	struct xref refs[16];
 	const struct function *owner = NULL;

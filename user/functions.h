@@ -24,7 +24,7 @@ struct functions {
 	unsigned char *text; /* the code segment's bytes */
 	uint64_t text_addr;
 	size_t text_len;
-	struct branch { /* every place that looks like a branch to a function's start */
+	struct branch { /* every place that looks like a branch to a function's start; when asked for */
 		uint64_t target;
 		size_t disp; /* where in the text its displacement stands */
 	} *branches;
@@ -54,7 +54,7 @@ struct xref {
  * Who calls or jumps to the function at @target, once per function and kind, at most @max; its own
  * jumps to its start are left out.
  */
-size_t functions_branches(const struct functions *f, uint64_t target, struct xref *out,
+size_t functions_branches(struct functions *f, uint64_t target, struct xref *out,
 			  size_t max);
 /* Who takes the address of something. */
 size_t functions_mentions(const struct functions *f, uint64_t addr, struct xref *out, size_t max);
@@ -63,7 +63,7 @@ size_t functions_mentions(const struct functions *f, uint64_t addr, struct xref 
  * The function that a part belongs to: compilers put unlikely code elsewhere, with an entry of its
  * own, reached by jumps only.  A function that is called is its own owner.
  */
-const struct function *functions_owner(const struct functions *f, const struct function *part);
+const struct function *functions_owner(struct functions *f, const struct function *part);
 
 /* What one instruction refers to. */
 enum code_ref_kind {

@@ -63,8 +63,11 @@ struct probe_kernel {
 };
 void probe_kernel_check(struct probe_kernel *k);
 
-/* Chooses the sites for the wanted sections. */
-void probe_plan(struct vm *vm, const struct probe_kernel *k, unsigned int want,
+/*
+ * Chooses the sites for the wanted sections.  Fails where the code is not what the symbols say it
+ * is.
+ */
+int probe_plan(struct vm *vm, const struct probe_kernel *k, unsigned int want,
 		struct probe_plan *plan);
 
 /* Measures what a hit costs, with an empty program on functions of our own. */

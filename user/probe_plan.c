@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Which functions are probed for which section, and where exactly: see site.h for the latter. */
+#include "bootstrap.h"
 #include "probe_plan.h"
 
 #include <string.h>
@@ -162,12 +163,26 @@ static void plan_gc(struct vm *vm, struct probe_plan *plan)
 	}
 }
 
-void probe_plan(struct vm *vm, const struct probe_kernel *k, unsigned int want,
-		struct probe_plan *plan)
+int probe_plan(struct vm *vm, const struct probe_kernel *k, unsigned int want,
+	       struct probe_plan *plan)
 {
+	struct functions f;
+	char why[256];
+	bool open;
+
 	memset(plan, 0, sizeof(*plan));
+	/* code that cannot be decoded cannot contradict either */
+	open = !functions_open(&f, &vm->sym, why, sizeof(why));
+	if (open && !bootstrap_code_agrees(&vm->sym, &f, why, sizeof(why))) {
+		functions_close(&f);
+		return fail(EXIT_UNSUPPORTED, "its symbols are not to be trusted: give those of this "
+			    "build with --symbols FILE, or use an ordinary one",
+			    "%s of pid %d: %s", vm->target.exe, vm->target.pid, why);
+	}
 	if (want & WANT_CARRIER)
-		probe_plan_carriers(vm, plan);
+		probe_plan_carriers(vm, open ? &f : NULL, plan);
+	if (open)
+		functions_close(&f);
 	if (want & (WANT_GC | WANT_BIN))
 		plan_gc(vm, plan);
 	probe_plan_add(vm, plan, PROG_EXIT, symbols_addr(&vm->sym, "erts_do_exit_process"),
@@ -176,6 +191,7 @@ void probe_plan(struct vm *vm, const struct probe_kernel *k, unsigned int want,
 		plan_alloc(vm, k, plan);
 	if (want & WANT_BIN)
 		plan_refc(vm, plan);
+	return 0;
 }
 
 double probe_group_ns(const struct probe_plan *plan, enum eb_group group,

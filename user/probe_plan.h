@@ -3,6 +3,7 @@
 #ifndef EBEAM_PROBE_PLAN_H
 #define EBEAM_PROBE_PLAN_H
 
+#include "functions.h"
 #include "probe.h"
 
 /*
@@ -13,6 +14,7 @@ struct probe_site *probe_plan_add(struct vm *vm, struct probe_plan *plan, enum p
 				  vmaddr_t addr, const char *name, unsigned int args,
 				  uint64_t what);
 
-void probe_plan_carriers(struct vm *vm, struct probe_plan *plan);
+/* @f: of the executable; NULL where its code cannot be decoded. */
+void probe_plan_carriers(struct vm *vm, struct functions *f, struct probe_plan *plan);
 
 #endif

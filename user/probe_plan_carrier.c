@@ -23,23 +23,17 @@ struct callback {
 	const char *below; /* the function below it that can stand for it, or NULL */
 };
 
-/* What is known of the executable's code; not open where it cannot be decoded. */
-struct code {
-	struct functions f;
-	bool open;
-};
-
 /* Direct callees of the function at a link address, in order. */
-static size_t callees(const struct code *c, uint64_t fn, uint64_t *out)
+static size_t callees(struct functions *f, uint64_t fn, uint64_t *out)
 {
 	struct code_ref refs[MAX_REFS];
 	const struct function *callee;
 	size_t i, n, found = 0;
 
-	n = c->open ? functions_refs(&c->f, fn, refs, MAX_REFS) : 0;
+	n = f ? functions_refs(f, fn, refs, MAX_REFS) : 0;
 	for (i = 0; i < n && found < MAX_CALLEES; i++) {
 		/* what comes through the PLT is no function of the table's */
-		callee = functions_at(&c->f, refs[i].addr);
+		callee = functions_at(f, refs[i].addr);
 		if (refs[i].kind == CODE_CALL && callee && callee->addr == refs[i].addr)
 			out[found++] = refs[i].addr;
 	}
@@ -47,20 +41,20 @@ static size_t callees(const struct code *c, uint64_t fn, uint64_t *out)
 }
 
 /* The function that holds a copy of a callback's body, or NULL: it is the only one, so far. */
-static const struct function *copied_into(const struct code *c, uint64_t fn)
+static const struct function *copied_into(struct functions *f, uint64_t fn)
 {
 	struct xref calls[MAX_REFS], mentions[MAX_REFS];
 	uint64_t below[MAX_CALLEES];
-	size_t i, k, j, n = callees(c, fn, below), ncalls, nmentions = 0;
+	size_t i, k, j, n = callees(f, fn, below), ncalls, nmentions = 0;
 	bool looked = false;
 
 	for (i = 0; i < n; i++) {
-		ncalls = functions_branches(&c->f, below[i], calls, MAX_REFS);
+		ncalls = functions_branches(f, below[i], calls, MAX_REFS);
 		for (k = 0; k < ncalls; k++) {
 			if (calls[k].from->addr == fn || calls[k].kind != XREF_CALL)
 				continue;
 			if (!looked)
-				nmentions = functions_mentions(&c->f, fn, mentions, MAX_REFS);
+				nmentions = functions_mentions(f, fn, mentions, MAX_REFS);
 			looked = true;
 			for (j = 0; j < nmentions; j++)
 				if (mentions[j].from == calls[k].from)
@@ -83,7 +77,7 @@ static void add_with_return(struct vm *vm, struct probe_plan *plan, enum probe_p
 }
 
 /* The last callee of a callback that resizes or gives back memory is the one that does it. */
-static void add_callback(struct vm *vm, struct probe_plan *plan, const struct code *c,
+static void add_callback(struct vm *vm, struct probe_plan *plan, struct functions *f,
 			 const struct callback *cb, vmaddr_t addr)
 {
 	uint64_t below[MAX_CALLEES], link = addr - vm->sym.bias;
@@ -94,17 +88,17 @@ static void add_callback(struct vm *vm, struct probe_plan *plan, const struct co
 		if (plan->sites[i].callback == addr)
 			return;
 	snprintf(name, sizeof(name), "Allctr_t.%s", cb->name);
-	if (!cb->below || !copied_into(c, link)) {
+	if (!cb->below || !copied_into(f, link)) {
 		add_with_return(vm, plan, PROG_CARRIER_ENTER, addr, name, cb->args, cb->what, addr);
 		return;
 	}
-	n = callees(c, link, below);
+	n = callees(f, link, below);
 	add_with_return(vm, plan, PROG_CARRIER_BELOW, below[n - 1] + vm->sym.bias, cb->below,
 			ALL_ARGS | SITE_ARG(4) | SITE_ARG(5), cb->what | EB_CARRIER_BELOW, addr);
 }
 
 /* create_carrier(), where a rung names it, or where mseg_alloc was copied into it. */
-static vmaddr_t find_create(struct vm *vm, const struct code *c)
+static vmaddr_t find_create(struct vm *vm, struct functions *f)
 {
 	vmaddr_t addr = symbols_addr(&vm->sym, "create_carrier");
 	const struct function *fn;
@@ -116,7 +110,7 @@ static vmaddr_t find_create(struct vm *vm, const struct code *c)
 				&callback) || !callback ||
 		    (i && vm->insts[i].alloc_no == vm->insts[i - 1].alloc_no))
 			continue;
-		fn = copied_into(c, callback - vm->sym.bias);
+		fn = copied_into(f, callback - vm->sym.bias);
 		if (fn)
 			addr = fn->addr + vm->sym.bias;
 	}
@@ -124,32 +118,29 @@ static vmaddr_t find_create(struct vm *vm, const struct code *c)
 }
 
 /* The callbacks differ where strategies do: all distinct ones, over all instances. */
-void probe_plan_carriers(struct vm *vm, struct probe_plan *plan)
+void probe_plan_carriers(struct vm *vm, struct functions *f, struct probe_plan *plan)
 {
-	const struct layout_fields *f = &vm->lay->f;
+	const struct layout_fields *lf = &vm->lay->f;
 	const struct callback callbacks[] = {
-		{ "mseg_alloc", f->allctr_mseg_alloc, SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
+		{ "mseg_alloc", lf->allctr_mseg_alloc, SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
 		  EB_CARRIER_ALLOC, NULL },
-		{ "mseg_realloc", f->allctr_mseg_realloc, ALL_ARGS, EB_CARRIER_REALLOC,
+		{ "mseg_realloc", lf->allctr_mseg_realloc, ALL_ARGS, EB_CARRIER_REALLOC,
 		  "erts_mseg_realloc_opt" },
-		{ "mseg_dealloc", f->allctr_mseg_dealloc, ALL_ARGS, EB_CARRIER_DEALLOC,
+		{ "mseg_dealloc", lf->allctr_mseg_dealloc, ALL_ARGS, EB_CARRIER_DEALLOC,
 		  "erts_mseg_dealloc_opt" },
-		{ "sys_alloc", f->allctr_sys_alloc, SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
+		{ "sys_alloc", lf->allctr_sys_alloc, SITE_ARG(0) | SITE_ARG(1) | SITE_ARG(2),
 		  EB_CARRIER_ALLOC | EB_CARRIER_SYS, NULL },
-		{ "sys_realloc", f->allctr_sys_realloc, ALL_ARGS,
+		{ "sys_realloc", lf->allctr_sys_realloc, ALL_ARGS,
 		  EB_CARRIER_REALLOC | EB_CARRIER_SYS, "erts_sys_realloc" },
-		{ "sys_dealloc", f->allctr_sys_dealloc, ALL_ARGS,
+		{ "sys_dealloc", lf->allctr_sys_dealloc, ALL_ARGS,
 		  EB_CARRIER_DEALLOC | EB_CARRIER_SYS, NULL },
 	};
 	const struct instance *in;
-	struct code c = { 0 };
 	vmaddr_t create;
 	uint64_t addr;
-	char why[128];
 	size_t i, k;
 
-	c.open = !functions_open(&c.f, &vm->sym, why, sizeof(why));
-	create = find_create(vm, &c);
+	create = find_create(vm, f);
 	if (create)
 		add_with_return(vm, plan, PROG_CARRIER_CREATE, create, "create_carrier", SITE_ARG(0),
 				EB_CARRIER_CREATE, 0);
@@ -159,15 +150,14 @@ void probe_plan_carriers(struct vm *vm, struct probe_plan *plan)
 			if (create && (callbacks[k].what & 3) == EB_CARRIER_ALLOC)
 				continue;
 			if (reader_u64(&vm->rd, in->allctr + callbacks[k].off, &addr) && addr)
-				add_callback(vm, plan, &c, &callbacks[k], addr);
+				add_callback(vm, plan, f, &callbacks[k], addr);
 		}
 		/* strategies without a pool have no such callbacks */
-		if (reader_u64(&vm->rd, in->allctr + f->allctr_remove_mbc, &addr) && addr)
+		if (reader_u64(&vm->rd, in->allctr + lf->allctr_remove_mbc, &addr) && addr)
 			probe_plan_add(vm, plan, PROG_POOL, addr, "Allctr_t.remove_mbc",
 				       SITE_ARG(0) | SITE_ARG(1), EB_POOL_ABANDON);
-		if (reader_u64(&vm->rd, in->allctr + f->allctr_add_mbc, &addr) && addr)
+		if (reader_u64(&vm->rd, in->allctr + lf->allctr_add_mbc, &addr) && addr)
 			probe_plan_add(vm, plan, PROG_POOL, addr, "Allctr_t.add_mbc",
 				       SITE_ARG(0) | SITE_ARG(1), EB_POOL_FETCH);
 	}
-	functions_close(&c.f);
 }

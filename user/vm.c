@@ -208,6 +208,7 @@ static int find_symbols(struct vm *vm)
 	}
 	if (vm->from_cache && !symbols_missing(&vm->sym))
 		return 0;
+	vm->from_cache = false;
 	return search_symbols(vm);
 }
 

@@ -74,7 +74,8 @@ int watch_open(struct watch *w, struct vm *vm, unsigned int want, double max_ove
 	w->seen = xcalloc(EB_MAX_THREADS, sizeof(*w->seen));
 	w->paid = xcalloc(EB_MAX_THREADS, sizeof(*w->paid));
 	probe_kernel_check(&w->kernel);
-	probe_plan(vm, &w->kernel, want, &w->plan);
+	if (probe_plan(vm, &w->kernel, want, &w->plan))
+		return -1;
 	for (i = 0; i < w->plan.nmissing; i++)
 		log_warn("no probe on %s: %s", w->plan.missing[i].name, w->plan.missing[i].why);
 	for (i = 0; i < w->plan.n; i++)

@@ -122,11 +122,30 @@ def unknown_release(node):
                 raise ebt.Failure("etp_otp_release is %r" % data[at:at + 8])
             data = data[:at] + name + data[at + 2:]
         return data
-    for name, version in ((b"99", b"99"), (b"99", node.release.encode()))[:1 + exported]:
+    kinds = [(b"99", b"99"), (b"22", b"22")] + [(b"99", node.release.encode())] * exported
+    for name, version in kinds:
         copy = ebt.copy_of(node.root)
         ebt.replace_beam(copy, lambda data: edit(data, name, version))
         with ebt.Node(node.release, root=copy) as strange:
-            refused("an unknown release", trace(strange.os_pid), 3, "99")
+            refused("OTP %s, %s" % (name.decode(), version.decode()), trace(strange.os_pid), 3,
+                    name.decode())
+
+
+def faked_symbols(node):
+    """Symbols that lie: of data, refused by the proof; of code, by what the code does."""
+    if node.release == "29":
+        return
+    for name, other, why in (("erts_proc", "erts_port", "layout"),
+                             ("erts_atom_table", "erts_proc", "atoms"),
+                             ("erts_do_exit_process", "erts_send_message", "erts_do_exit_process"),
+                             ("erts_garbage_collect_nobump", "erts_schedule", "the collector")):
+        def edit(data):
+            at, of = ebt.symbol_offset(data, name), ebt.symbol_offset(data, other)
+            return data[:at] + data[of:of + 8] + data[at + 8:]
+        copy = ebt.copy_of(node.root)
+        ebt.replace_beam(copy, edit)
+        with ebt.Node(node.release, root=copy) as strange:
+            refused("%s is where %s is" % (name, other), trace(strange.os_pid), 3, why)
 
 
 # ---- the kernel and permissions ------------------------------------------------------
@@ -187,5 +206,5 @@ def signals(node):
 
 
 if __name__ == "__main__":
-    ebt.run(several, killed_in_between, ended_in_between, upgraded, unknown_release, forbidden,
+    ebt.run(several, killed_in_between, ended_in_between, upgraded, unknown_release, faked_symbols, forbidden,
             old_kernel, output, signals, once=[usage, wrong_pids])

@@ -663,3 +663,19 @@ def file_offset(path, symbol):
             if kind == 1 and vaddr <= value < vaddr + filesz:
                 return value - vaddr + offset
     raise Failure("%s: symbol %s is in no segment" % (path, symbol))
+
+
+def symbol_offset(data, symbol):
+    """Where the value of a symbol stands in the .dynsym of a 64-bit ELF file's bytes."""
+    shoff, = struct.unpack_from("<Q", data, 40)
+    size, number = struct.unpack_from("<HH", data, 58)
+    heads = [struct.unpack_from("<IIQQQQII", data, shoff + i * size) for i in range(number)]
+    for _, kind, _, _, offset, length, link, _ in heads:
+        if kind != 11:
+            continue
+        strings = heads[link][4]
+        for at in range(offset, offset + length, 24):
+            name = strings + struct.unpack_from("<I", data, at)[0]
+            if data[name:name + len(symbol) + 1] == symbol.encode() + b"\0":
+                return at + 8
+    raise Failure("no symbol " + symbol)
