@@ -121,6 +121,24 @@ static const char *open_one(int fd, Elf **elf, Dwarf **dbg)
 	return *dbg ? NULL : "has damaged DWARF";
 }
 
+/* Once libdw has them, the sections are uncompressed, and are where it will read them. */
+static void note_sections(struct dwarf_file *f, Elf *elf)
+{
+	Elf_Scn *scn = NULL;
+	const char *name;
+	Elf_Data *data;
+	GElf_Shdr sh;
+
+	while (elf && (scn = elf_nextscn(elf, scn)) && f->nsections < DWARF_FILE_SECTIONS) {
+		name = section_name(elf, scn, &sh);
+		data = name && strstr(name, "debug") ? elf_rawdata(scn, NULL) : NULL;
+		if (!data || !data->d_buf)
+			continue;
+		f->section[f->nsections].start = data->d_buf;
+		f->section[f->nsections++].end = (const char *)data->d_buf + data->d_size;
+	}
+}
+
 /*
  * The two files of a dwz pair must be of one build.  A reference to a file that was not given
  * would have libdw look for it by a name out of the file: never with files that name one.
@@ -164,6 +182,8 @@ int dwarf_file_open(struct dwarf_file *f, int fd, int alt_fd, char *why, size_t 
 	err = join(f, why, why_size);
 	if (err)
 		goto fail;
+	note_sections(f, f->elf);
+	note_sections(f, f->alt_elf);
 	return 0;
 fail:
 	dwarf_file_close(f);
@@ -177,6 +197,16 @@ void dwarf_file_close(struct dwarf_file *f)
 	dwarf_end(f->alt_dbg);
 	elf_end(f->alt_elf);
 	memset(f, 0, sizeof(*f));
+}
+
+bool dwarf_file_has_string(const struct dwarf_file *f, const char *s)
+{
+	size_t i;
+
+	for (i = 0; i < f->nsections; i++)
+		if (s >= f->section[i].start && s < f->section[i].end)
+			return memchr(s, '\0', f->section[i].end - s);
+	return false;
 }
 
 /* .gnu_debugaltlink: the name, NUL, the build id. */

@@ -19,9 +19,14 @@ struct dwarf_alt {
 	char build_id[64]; /* hex */
 };
 
+#define DWARF_FILE_SECTIONS 32
+
 struct dwarf_file {
 	struct Elf *elf, *alt_elf;
 	struct Dwarf *dbg, *alt_dbg; /* alt_dbg: NULL when none is needed */
+	/* the debug sections of both, uncompressed */
+	struct { const char *start, *end; } section[DWARF_FILE_SECTIONS];
+	size_t nsections;
 };
 
 /**
@@ -43,5 +48,8 @@ bool dwarf_file_alt(int fd, struct dwarf_alt *alt);
  */
 int dwarf_file_open(struct dwarf_file *f, int fd, int alt_fd, char *why, size_t why_size);
 void dwarf_file_close(struct dwarf_file *f);
+
+/* Whether a string that libdw gave ends within its section: libdw 0.188 does not look. */
+bool dwarf_file_has_string(const struct dwarf_file *f, const char *s);
 
 #endif

@@ -77,7 +77,8 @@ struct dwarf_reader {
 	size_t nwanted;
 	unsigned char hash[HASH_SIZE]; /* index into wanted plus 1 */
 	struct level levels[MAX_DEPTH];
-	const char *unit;
+	const struct dwarf_file *file;
+	const char *unit; /* that is being read */
 	uint64_t deadline;
 	unsigned int ticks;
 	int err;
@@ -240,11 +241,23 @@ static bool is_alias(Dwarf_Die *die)
 	       tag == DW_TAG_restrict_type || tag == DW_TAG_atomic_type;
 }
 
-static const char *die_name(Dwarf_Die *die)
+/* The text of an attribute; NULL, and an error noted, when there is none that ends. */
+static const char *attr_text(struct dwarf_reader *r, Dwarf_Attribute *attr)
+{
+	const char *text = dwarf_formstring(attr);
+
+	if (text && dwarf_file_has_string(r->file, text))
+		return text;
+	damaged(r);
+	return NULL;
+}
+
+/* NULL: it has none, or r->err. */
+static const char *die_name(struct dwarf_reader *r, Dwarf_Die *die)
 {
 	Dwarf_Attribute attr;
 
-	return dwarf_attr(die, DW_AT_name, &attr) ? dwarf_formstring(&attr) : NULL;
+	return dwarf_attr(die, DW_AT_name, &attr) ? attr_text(r, &attr) : NULL;
 }
 
 /* Follows a reference into @out: 1, or an error. */
@@ -372,13 +385,19 @@ static int type_size(struct dwarf_reader *r, Dwarf_Die *die, unsigned int *out)
 
 /* --- members --- */
 
+struct take {
+	struct dwarf_reader *r;
+	struct member *m;
+};
+
 static int take_attr(Dwarf_Attribute *attr, void *arg)
 {
-	struct member *m = arg;
+	struct dwarf_reader *r = ((struct take *)arg)->r;
+	struct member *m = ((struct take *)arg)->m;
 
 	switch (dwarf_whatattr(attr)) {
 	case DW_AT_name:
-		m->name = dwarf_formstring(attr);
+		m->name = attr_text(r, attr);
 		break;
 	case DW_AT_type:
 		m->type = *attr;
@@ -400,7 +419,7 @@ static int take_attr(Dwarf_Attribute *attr, void *arg)
 static struct level *members_of(struct dwarf_reader *r, Dwarf_Die *strukt, int depth)
 {
 	struct level *l = &r->levels[depth];
-	struct member *m;
+	struct take take = { .r = r };
 	Dwarf_Die die;
 	int res;
 
@@ -417,12 +436,12 @@ static struct level *members_of(struct dwarf_reader *r, Dwarf_Die *strukt, int d
 		}
 		if (!l->v)
 			l->v = xcalloc(MAX_MEMBERS, sizeof(*l->v));
-		m = &l->v[l->n++];
-		memset(m, 0, sizeof(*m));
-		if (dwarf_getattrs(&die, take_attr, m, 0) < 0) {
+		take.m = &l->v[l->n++];
+		memset(take.m, 0, sizeof(*take.m));
+		if (dwarf_getattrs(&die, take_attr, &take, 0) < 0)
 			damaged(r);
+		if (r->err)
 			return NULL;
-		}
 	}
 	if (res < 0)
 		return NULL;
@@ -568,13 +587,13 @@ static int define(struct dwarf_reader *r, struct wanted *w, Dwarf_Die *strukt)
 /* A type at the top level of a unit. */
 static int consider(struct dwarf_reader *r, Dwarf_Die *die)
 {
-	const char *name = die_name(die);
+	const char *name = die_name(r, die);
 	struct wanted *w = name ? find_wanted(r, name, strlen(name)) : NULL;
 	Dwarf_Die strukt = *die;
 	int err;
 
 	if (!w)
-		return 0;
+		return r->err;
 	err = strip(r, &strukt);
 	if (err <= 0)
 		return err;
@@ -588,7 +607,9 @@ static int scan_unit(struct dwarf_reader *r, Dwarf_Die *unit)
 	Dwarf_Die die;
 	int res;
 
-	r->unit = die_name(unit);
+	r->unit = die_name(r, unit);
+	if (r->err)
+		return r->err;
 	if (!r->unit)
 		r->unit = "a unit without a name";
 	for (res = first_child(r, unit, &die); !res; res = next_die(r, &die)) {
@@ -597,7 +618,7 @@ static int scan_unit(struct dwarf_reader *r, Dwarf_Die *unit)
 		case DW_TAG_union_type:
 		case DW_TAG_class_type:
 		case DW_TAG_typedef:
-			if (consider(r, &die) < 0)
+			if (consider(r, &die))
 				return r->err;
 		}
 	}
@@ -658,6 +679,7 @@ int layout_dwarf_read(int fd, int alt_fd, struct layout_fields *out, struct dwar
 	if (err)
 		return err;
 	r = xcalloc(1, sizeof(*r));
+	r->file = &file;
 	r->deadline = now_ns() + MAX_NS;
 	r->why = why;
 	r->why_size = why_size;
