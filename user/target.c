@@ -16,7 +16,7 @@
 
 #define HINT_PTRACE "run as root, or give ebeam CAP_SYS_PTRACE"
 
-/* beam.smp, and its debug relatives: beam.debug.smp, beam.lcnt.smp, ... */
+/* beam.smp and beam.emu, and their relatives: beam.debug.smp, beam.lcnt.emu, ... */
 static bool is_beam_name(const char *path)
 {
 	const char *base = strrchr(path, '/');
@@ -24,7 +24,8 @@ static bool is_beam_name(const char *path)
 
 	base = base ? base + 1 : path;
 	len = strcspn(base, " ");
-	return !strncmp(base, "beam.", 5) && len >= 8 && !strncmp(base + len - 4, ".smp", 4);
+	return !strncmp(base, "beam.", 5) && len >= 8 &&
+	       (!strncmp(base + len - 4, ".smp", 4) || !strncmp(base + len - 4, ".emu", 4));
 }
 
 /* Field n (1-based) of /proc/PID/stat, counted behind the command's closing parenthesis. */

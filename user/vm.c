@@ -196,6 +196,7 @@ static int search_symbols(struct vm *vm)
 /* The last rung, for what the others did not find; what was found before is kept by build id. */
 static int find_symbols(struct vm *vm)
 {
+	uint64_t start = now_ns();
 	char why[512];
 
 	vm->from_cache = false;
@@ -203,8 +204,11 @@ static int find_symbols(struct vm *vm)
 		return 0;
 	if (vm->target.pid && !vm->sym.api_only) {
 		vm->from_cache = symcache_load(vm->sym.build_id, &vm->sym, why, sizeof(why));
-		log_step("pid %d: %s", vm->target.pid,
-			 vm->from_cache ? "symbols come from the cache" : why);
+		if (vm->from_cache)
+			log_step("pid %d: symbols come from the cache, %.1f ms", vm->target.pid,
+				 (now_ns() - start) / 1e6);
+		else
+			log_step("pid %d: %s", vm->target.pid, why);
 	}
 	if (vm->from_cache && !symbols_missing(&vm->sym))
 		return 0;
