@@ -10,6 +10,8 @@
  * path:  member path inside the struct; "|" separates the names it had in different releases;
  *        "#size" is sizeof(Struct); "path#size" the size of the member itself.
  * kind:  MUST (every supported release has it) or MAY (else LAYOUT_ABSENT, shown as missing).
+ *
+ * Some are there for the proofs alone: landmarks, with a content that nothing else has.
  */
 #ifndef EBEAM_LAYOUT_H
 #define EBEAM_LAYOUT_H
@@ -28,6 +30,7 @@
 	L(ptab_pix_cli_mask, "ErtsPTab", "r.o.pix_cli_mask", MUST)                                 \
 	L(ptab_pix_cli_shift, "ErtsPTab", "r.o.pix_cli_shift", MUST)                               \
 	L(ptab_invalid_element, "ErtsPTab", "r.o.invalid_element", MUST)                           \
+	L(ptab_element_size, "ErtsPTab", "r.o.element_size", MUST)                                 \
 	/* Process */                                                                              \
 	L(proc_size, "Process", "#size", MUST)                                                     \
 	L(proc_id, "Process", "common.id", MUST)                                                   \
@@ -53,6 +56,7 @@
 	L(proc_off_heap_overhead, "Process", "off_heap.overhead", MUST)                            \
 	L(proc_wrt_bins, "Process", "wrt_bins", MAY)                                               \
 	L(proc_mbuf, "Process", "mbuf", MUST)                                                      \
+	L(proc_live_hf_end, "Process", "live_hf_end", MUST)                                        \
 	L(proc_msg_frag, "Process", "msg_frag", MUST)                                              \
 	L(proc_mbuf_sz, "Process", "mbuf_sz", MUST)                                                \
 	L(proc_state, "Process", "state.counter|state.value|state", MUST)                          \
@@ -66,23 +70,33 @@
 	L(sched_current_port, "ErtsSchedulerData", "current_port", MUST)                           \
 	L(sched_gc_reclaimed, "ErtsSchedulerData", "gc_info.reclaimed", MUST)                      \
 	L(sched_gc_cols, "ErtsSchedulerData", "gc_info.garbage_cols", MUST)                        \
+	L(sched_ets_count, "ErtsSchedulerData", "ets_tables.count|u.ets_tables.count", MUST)       \
+	L(sched_ets_clist, "ErtsSchedulerData", "ets_tables.clist|u.ets_tables.clist", MUST)       \
+	L(table_next, "DbTableCommon", "all.next", MUST)                                           \
 	/* allocators */                                                                           \
 	L(allctr_name_prefix, "Allctr_t", "name_prefix", MUST)                                     \
 	L(allctr_alloc_no, "Allctr_t", "alloc_no", MUST)                                           \
 	L(allctr_ix, "Allctr_t", "ix", MUST)                                                       \
 	L(allctr_mseg_opt, "Allctr_t", "mseg_opt", MUST)                                           \
+	L(allctr_mbc_header, "Allctr_t", "mbc_header_size", MUST)                                  \
 	L(allctr_mbc_list, "Allctr_t", "mbc_list.first", MUST)                                     \
 	L(allctr_sbc_list, "Allctr_t", "sbc_list.first", MUST)                                     \
+	L(allctr_pool_number, "Allctr_t", "cpool.carrier_pool", MUST)                              \
+	L(allctr_sentinel, "Allctr_t", "cpool.sentinel", MUST)                                     \
 	L(allctr_pool_no_carriers, "Allctr_t", "cpool.stat.no_carriers", MUST)                     \
 	L(allctr_pool_carriers_size, "Allctr_t", "cpool.stat.carriers_size", MUST)                 \
 	L(allctr_pool_no_blocks, "Allctr_t", "cpool.stat.no_blocks", MUST)                         \
 	L(allctr_pool_blocks_size, "Allctr_t", "cpool.stat.blocks_size", MUST)                     \
+	L(allctr_main_carrier, "Allctr_t", "main_carrier", MUST)                                   \
 	L(allctr_mseg_alloc, "Allctr_t", "mseg_alloc", MUST)                                       \
 	L(allctr_mseg_realloc, "Allctr_t", "mseg_realloc", MUST)                                   \
 	L(allctr_mseg_dealloc, "Allctr_t", "mseg_dealloc", MUST)                                   \
+	L(allctr_mseg_mmapper, "Allctr_t", "mseg_mmapper", MUST)                                   \
 	L(allctr_sys_alloc, "Allctr_t", "sys_alloc", MUST)                                         \
 	L(allctr_sys_realloc, "Allctr_t", "sys_realloc", MUST)                                     \
 	L(allctr_sys_dealloc, "Allctr_t", "sys_dealloc", MUST)                                     \
+	L(allctr_creating_mbc, "Allctr_t", "creating_mbc", MUST)                                   \
+	L(allctr_destroying_mbc, "Allctr_t", "destroying_mbc", MUST)                               \
 	L(allctr_add_mbc, "Allctr_t", "add_mbc", MUST)                                             \
 	L(allctr_remove_mbc, "Allctr_t", "remove_mbc", MUST)                                       \
 	L(allctr_pool_fetch, "Allctr_t", "cpool.stat.fetch", MUST)                                 \
@@ -92,12 +106,17 @@
 	L(cstats_carriers, "CarriersStats_t", "carriers", MUST)                                    \
 	L(cstats_blocks, "CarriersStats_t", "blocks", MUST)                                        \
 	L(cstats_block_stride, "BlockStats_t", "#size", MUST)                                      \
+	L(cstats_size, "CarriersStats_t", "#size", MUST)                                           \
 	L(carrier_chdr, "Carrier_t", "chdr", MUST)                                                 \
 	L(carrier_next, "Carrier_t", "next", MUST)                                                 \
 	L(carrier_allctr, "Carrier_t", "allctr.counter|allctr.value|allctr", MUST)                 \
+	L(carrier_cpool, "Carrier_t", "cpool", MUST)                                               \
+	L(carrier_creator, "Carrier_t", "cpool.orig_allctr", MUST)                                 \
+	L(carrier_pool_next, "Carrier_t", "cpool.next", MUST)                                      \
 	L(carrier_blocks_size, "Carrier_t", "cpool.total_blocks_size", MUST)                       \
 	L(thrspec_dd, "ErtsAllocatorThrSpec_t", "dd", MUST)                                        \
 	L(thrspec_enabled, "ErtsAllocatorThrSpec_t", "enabled", MUST)                              \
+	L(thrspec_aix, "ErtsAllocatorThrSpec_t", "aix", MUST)                                      \
 	L(thrspec_size, "ErtsAllocatorThrSpec_t", "size", MUST)                                    \
 	L(thrspec_allctr, "ErtsAllocatorThrSpec_t", "allctr", MUST)                                \
 	/* off-heap */                                                                             \
@@ -108,6 +127,12 @@
 	L(oh_val, "ProcBin|BinRef", "val", MUST)                                                   \
 	L(frag_next, "ErlHeapFragment", "next", MUST)                                              \
 	L(frag_off_heap_first, "ErlHeapFragment", "off_heap.first", MUST)                          \
+	L(frag_alloc_size, "ErlHeapFragment", "alloc_size", MUST)                                  \
+	L(frag_used_size, "ErlHeapFragment", "used_size", MUST)                                    \
+	L(frag_mem, "ErlHeapFragment", "mem", MUST)                                                \
+	L(msg_next, "ErtsMessage", "next", MUST)                                                   \
+	L(msg_attached, "ErtsMessage", "data.attached", MUST)                                      \
+	L(msg_frag, "ErtsMessage", "hfrag", MUST)                                                  \
 	/* names */                                                                                \
 	L(index_entries, "IndexTable", "entries", MUST)                                            \
 	L(index_seg_table, "IndexTable", "seg_table", MUST)                                        \
@@ -120,6 +145,22 @@
 	L(dict_num, "ProcDict", "numElements", MUST)                                               \
 	L(dict_data, "ProcDict", "data", MUST)                                                     \
 	L(node_sysname, "ErlNode", "sysname", MUST)
+
+/*
+ * The fields that no proof reaches: U(name).  They are used from a row whose build id matches, or
+ * from DWARF; else they are LAYOUT_ABSENT in the VM's copy of the row, and what they would show
+ * is missing.  tests/unit/t_mutants.c sees to it that this is all of them.
+ */
+#define EBEAM_LAYOUT_UNPROVEN(U)
+
+/* M(name): those that no command uses, only proofs of others. */
+#define EBEAM_LAYOUT_LANDMARKS(M)                                                                  \
+	M(ptab_element_size) M(proc_live_hf_end) M(sched_ets_count) M(sched_ets_clist)             \
+	M(table_next) M(allctr_mbc_header) M(allctr_pool_number) M(allctr_sentinel)                \
+	M(allctr_main_carrier) M(allctr_mseg_mmapper) M(allctr_creating_mbc)                       \
+	M(allctr_destroying_mbc) M(carrier_cpool) M(carrier_creator) M(carrier_pool_next)          \
+	M(thrspec_aix) M(frag_alloc_size) M(frag_used_size) M(frag_mem) M(msg_next)                \
+	M(msg_attached) M(msg_frag)
 
 struct layout_fields {
 #define L(name, strukt, path, kind) unsigned int name;
