@@ -169,7 +169,7 @@ static int walk_image(struct vm *vm, const struct proc_id *who, const struct pro
 	sum_chain(vm, pc, walk, image, image->off_heap_first, &sum);
 	sum_chain(vm, pc, walk, image, image->wrt_bins, &wrt);
 	for (frag = image->mbuf, i = 0; frag; frag = head[0], i++) {
-		if (i == FRAGS_MAX ||
+		if (i == FRAGS_MAX || vm->lay->f.frag_next == LAYOUT_ABSENT ||
 		    !reader_u64(&vm->rd, frag + vm->lay->f.frag_next, &head[0]) ||
 		    !reader_u64(&vm->rd, frag + vm->lay->f.frag_off_heap_first, &first)) {
 			sum.partial = true;

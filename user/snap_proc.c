@@ -98,6 +98,7 @@ static void decode(const struct layout_fields *f, const unsigned char *raw, stru
 	p->old_htop = word(raw, f->proc_old_htop);
 	p->old_hend = word(raw, f->proc_old_hend);
 	p->mbuf = word(raw, f->proc_mbuf);
+	p->live_hf_end = word(raw, f->proc_live_hf_end);
 	p->msg_frag = word(raw, f->proc_msg_frag);
 	p->mbuf_sz = word(raw, f->proc_mbuf_sz);
 	p->off_heap_first = word(raw, f->proc_off_heap_first);

@@ -40,7 +40,7 @@ struct proc_image {
 	vmaddr_t addr;
 	eterm_t id, group_leader;
 	uint64_t reg, heap, htop, stop, hend, heap_sz, abandoned_heap, high_water;
-	uint64_t old_heap, old_htop, old_hend, mbuf, mbuf_sz, msg_frag;
+	uint64_t old_heap, old_htop, old_hend, mbuf, live_hf_end, mbuf_sz, msg_frag;
 	uint64_t off_heap_first, off_heap_overhead, wrt_bins;
 	uint64_t dictionary, initial[3], reds;
 	uint32_t flags, state;

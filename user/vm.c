@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "vm.h"
 #include "bootstrap.h"
+#include "prove.h"
 #include "symcache.h"
 #include "term.h"
 
@@ -153,9 +154,10 @@ static int choose_layout(struct vm *vm)
 			    "no layout for OTP %d (erts %s, %s, %s) of pid %d", vm->otp, vm->erts,
 			    vm->jit ? "jit" : "emu", machine_name(vm->sym.machine),
 			    vm->target.pid);
-	vm->layout = *vm->row;
+	vm->trust = layout_trust_of(vm->row, vm->otp, vm->jit, vm->sym.build_id);
+	layout_take(&vm->layout, vm->row, vm->otp, vm->trust);
 	vm->lay = &vm->layout;
-	vm->unverified = !vm->lay->facts->tested;
+	vm->unverified = !layout_tested(vm->lay);
 	log_step("pid %d: OTP %d, erts %s, %s, layout %s, symbols from .%s", vm->target.pid,
 		 vm->otp, vm->erts, vm->jit ? "jit" : "emu", vm->lay->name, vm->sym.source);
 	layout_dump(vm->lay);
@@ -551,6 +553,20 @@ static int vm_load(struct vm *vm, unsigned int flags)
 	return 0;
 }
 
+/* The name under which a recording's companion has a range of code. */
+#define RECORDED_CODE "@code"
+
+bool vm_is_code(const struct vm *vm, vmaddr_t addr)
+{
+	const struct symbol *code;
+	uint64_t offset;
+
+	if (vm->target.pid)
+		return symbols_file_offset(&vm->sym, addr - vm->sym.bias, &offset);
+	code = symbols_find(&vm->sym, RECORDED_CODE);
+	return code && addr >= code->addr && addr - code->addr < code->size;
+}
+
 /* EBEAM_RECORD=FILE keeps every byte read, and the symbols in FILE.sym: input for unit tests. */
 static void start_recording(struct vm *vm)
 {
@@ -579,6 +595,13 @@ static void record_symbols(struct vm *vm)
 				(unsigned long long)(sym->addr + vm->sym.bias),
 				(unsigned long long)sym->size, sym->name);
 	}
+	for (i = 0; f && i < vm->sym.nsegs; i++)
+		if (vm->sym.segs[i].exec)
+			fprintf(f, "%llx %llx " RECORDED_CODE "\n",
+				(unsigned long long)(vm->sym.segs[i].vaddr + vm->sym.bias),
+				(unsigned long long)vm->sym.segs[i].filesz);
+	if (f)
+		prove_record_tasks(vm, f);
 	if (f)
 		fclose(f);
 }

@@ -46,7 +46,7 @@ enum alloc_call {
 };
 
 struct vm_check {
-	char name[32];
+	char name[40];
 	enum { CHECK_OK, CHECK_WARN, CHECK_FAIL, CHECK_SKIP } status;
 	char detail[160];
 };
@@ -61,6 +61,8 @@ struct vm {
 	const struct layout *row; /* the row that was taken, or NULL */
 	struct layout layout;	  /* a copy of it */
 	const struct layout *lay; /* &layout; NULL until one is chosen */
+	enum layout_trust trust;
+	bool unproven[LAYOUT_NFIELDS]; /* fields that no proof reached on this VM */
 	int otp;
 	bool jit;
 	char erts[32];
@@ -90,7 +92,7 @@ struct vm {
 	uint32_t type_binary, type_drv_binary, type_proc; /* full types; type_proc 0: not known */
 	eterm_t atom_initial_call; /* '$initial_call', 0 when no process has it */
 
-	struct vm_check checks[48];
+	struct vm_check checks[64];
 	size_t nchecks, npassed;
 	struct atom_cache *atoms;
 };
@@ -111,6 +113,8 @@ void vm_check(struct vm *vm, int status, const char *name, const char *fmt, ...)
 
 /* The Linux tid of a pthread_t; false when there is none that could be one. */
 bool vm_pthread_tid(struct vm *vm, uint64_t pthread, uint32_t *tid);
+/* True where there is code of the VM's executable; in a recording: where there was. */
+bool vm_is_code(const struct vm *vm, vmaddr_t addr);
 
 /* prove.c: proves the layout on live memory; -1 with a message when a check fails. */
 int prove_layout(struct vm *vm);

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-static const int releases[] = { 23, 25, 27 };
+static const int releases[] = { 23, 25, 27, 29 };
 
 struct seg {
 	uint64_t addr, len;

@@ -130,10 +130,14 @@ static void check_vm(struct vm *vm, int otp, json_object *oracle)
 	char name[32];
 	size_t i;
 
-	ok(vm->npassed >= 12, "otp %d: %zu checks of the layout pass", otp, vm->npassed);
+	ok(vm->npassed >= 55, "otp %d: %zu checks of the layout pass", otp, vm->npassed);
 	for (i = 0, n = 0; i < vm->nchecks; i++)
 		n += vm->checks[i].status == CHECK_SKIP;
-	is_u64(n, 1, "otp %d: one check is skipped: a recording has no threads", otp);
+	is_u64(n, 0, "otp %d: none is skipped", otp);
+	is_u64(vm->trust, LAYOUT_RELEASE, "otp %d: the build is not known", otp);
+	for (i = 0, n = 0; i < LAYOUT_NFIELDS; i++)
+		n += vm->unproven[i] && !layout_field_unproven(i);
+	is_u64(n, 0, "otp %d: each field could be proven", otp);
 	is_u64(vm->otp, atoi(json_object_get_string(key(oracle, "otp_release"))),
 	       "otp %d: release", otp);
 	is_str(vm->erts, json_object_get_string(key(oracle, "erts")), "otp %d: erts", otp);
