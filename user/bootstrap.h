@@ -53,6 +53,9 @@ bool bootstrap_code_agrees(const struct symbols *sym, struct functions *f, char 
  */
 int bootstrap_data(struct vm *vm, struct functions *f);
 
+/* Whether the file's constants have a text, anywhere. */
+bool bootstrap_has_text(const struct symbols *sym, const char *text);
+
 /*
  * Link addresses of a text of @len bytes (its final NUL among them, where it is to end there) with
  * a NUL before it, in the file's constants; also in .dynstr, which no code mentions.

@@ -64,6 +64,22 @@ size_t bootstrap_find_text(const struct symbols *sym, const char *text, size_t l
 	return n;
 }
 
+bool bootstrap_has_text(const struct symbols *sym, const char *text)
+{
+	unsigned char *buf;
+	bool hit = false;
+	size_t i;
+
+	for (i = 0; i < sym->nsegs && !hit; i++) {
+		if (sym->segs[i].exec || sym->segs[i].write ||
+		    !(buf = segment_bytes(sym, &sym->segs[i])))
+			continue;
+		hit = memmem(buf, sym->segs[i].filesz, text, strlen(text));
+		free(buf);
+	}
+	return hit;
+}
+
 /* The one function that mentions a text; NULL when none or several do. */
 static const struct function *user_of(const struct symbols *sym, struct functions *f,
 				      const char *text, size_t len)

@@ -60,6 +60,13 @@ static const struct release_facts *facts_of(int otp)
 	return NULL;
 }
 
+const struct release_facts *layout_facts(int otp)
+{
+	const struct release_facts *newest = &releases[ARRAY_SIZE(releases) - 1];
+
+	return otp > newest->otp ? newest : facts_of(otp);
+}
+
 /* The generated columns, turned into rows. */
 static void fill(void)
 {
@@ -94,15 +101,16 @@ const struct layout *layout_find(int otp, bool jit, const char *arch)
 size_t layout_candidates(int otp, bool jit, const char *arch, const struct layout **lay, size_t max)
 {
 	static const int steps[] = { 0, -1, 1, -2, 2 };
+	const struct release_facts *facts = layout_facts(otp);
 	const struct layout *l;
 	size_t i, n = 0;
 	int other;
 
-	if (!facts_of(otp))
+	if (!facts)
 		return 0;
 	for (i = 0; i < ARRAY_SIZE(steps); i++)
 		for (other = 0; other < 2; other++) {
-			l = layout_find(otp + steps[i], jit ^ other, arch);
+			l = layout_find(facts->otp + steps[i], jit ^ other, arch);
 			if (l && n < max)
 				lay[n++] = l;
 		}
@@ -124,7 +132,7 @@ void layout_take(struct layout *lay, const struct layout *row, int otp, enum lay
 	int i;
 
 	*lay = *row;
-	lay->facts = facts_of(otp);
+	lay->facts = layout_facts(otp);
 	for (i = 0; i < LAYOUT_NFIELDS && trust != LAYOUT_EXACT; i++)
 		if (layout_field_unproven(i))
 			*layout_field_at(lay, i) = LAYOUT_ABSENT;

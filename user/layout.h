@@ -46,6 +46,9 @@ struct layout {
 	const struct release_facts *facts;
 };
 
+/* Of a release; of one that is newer than all of them the newest's.  NULL for older ones. */
+const struct release_facts *layout_facts(int otp);
+
 /* Rows that may be tried for one VM: see layout_candidates(). */
 #define LAYOUT_CANDIDATES 16
 

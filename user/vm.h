@@ -65,6 +65,7 @@ struct vm {
 	bool unproven[LAYOUT_NFIELDS]; /* fields that no proof reached on this VM */
 	int otp;
 	bool jit;
+	const char *arch;
 	char erts[32];
 	char node[512]; /* escaped; "" when it could not be read */
 	bool unverified; /* a release on which no live test has run */

@@ -78,6 +78,49 @@ static void claim(struct fixture *bad, const struct vm *vm, const struct layout 
 		fixture_add(bad, 0x800000, &flavour, sizeof(flavour));
 }
 
+/* Refused; or read by the row that is right, tried as a neighbour, and marked for it. */
+static bool not_misread(const char *path, const struct layout *right, char *why, size_t size)
+{
+	struct vm vm;
+	bool good;
+
+	if (refused(path, why, size))
+		return true;
+	if (vm_open_recording(&vm, path))
+		return false;
+	good = vm.row == right && vm.trust == LAYOUT_NEIGHBOUR && vm.unverified;
+	snprintf(why, size, "read by %s (%s)", vm.lay->name, layout_trust_name(vm.trust));
+	vm_close(&vm);
+	return good;
+}
+
+/* A release that no row is for: the nearest ones are tried, and the right one is found. */
+static void from_the_future(int otp)
+{
+	struct layout next = { .otp = 30, .jit = true };
+	const char *path = fixture_tmp();
+	struct fixture fx, bad;
+	struct vm vm;
+
+	fixture_read(&fx, otp);
+	if (!ok(!vm_open_recording(&vm, fx.path), "otp %d: the recording opens", otp))
+		return;
+	fixture_copy(&bad, &fx);
+	claim(&bad, &vm, &next);
+	fixture_symbols(otp, path, NULL);
+	fixture_write(&bad, path, SIZE_MAX);
+	vm_close(&vm);
+	if (ok(!vm_open_recording(&vm, path), "otp 30, which is as %d: its row passes", otp)) {
+		ok(vm.otp == 30 && vm.row->otp >= 28 && vm.unverified &&
+			   vm.trust == LAYOUT_NEIGHBOUR,
+		   "it is a neighbour, and unverified");
+		vm_close(&vm);
+	}
+	failure_clear();
+	fixture_free(&bad);
+	fixture_free(&fx);
+}
+
 /* The VM says that it is another release: only its memory gives the lie to it. */
 static void impostors(int otp)
 {
@@ -102,8 +145,8 @@ static void impostors(int otp)
 		fixture_symbols(otp, path, has_beamasm ? NULL : "800000 4 etp_beamasm\n");
 		fixture_write(&bad, path, SIZE_MAX);
 		fixture_free(&bad);
-		ok(refused(path, why, sizeof(why)), "otp %d: says it is %s: refused", otp,
-		   row->name);
+		ok(not_misread(path, right, why, sizeof(why)), "otp %d: says it is %s: not misread",
+		   otp, row->name);
 		diag("%s", why);
 	}
 	vm_close(&vm);
@@ -323,6 +366,7 @@ int main(void)
 		swapped_rows(releases[i]);
 		altered_rows(releases[i]);
 	}
+	from_the_future(29);
 	fixture_tidy();
 	return done();
 }
