@@ -91,7 +91,9 @@ def hits(node):
         seen, counted = [int(n) for n in numbers.groups()] if numbers else (0, 1)
         ebt.between(0.9 * counted, seen, 1.1 * counted + 20, "hits: %s: as the VM counts" % name, r)
         ebt.ok(counted >= 20, "hits: %s: there was something to count" % name, r)
-    ebt.equal(found["Allctr_t.sys_realloc"]["status"], "skip", "hits: what was not called is no finding")
+    # where the callback was copied into its caller, what it calls is probed
+    rare = found.get("Allctr_t.sys_realloc") or found["erts_sys_realloc"]
+    ebt.equal(rare["status"], "skip", "hits: what was not called is no finding")
     found = rows(EBEAM_TEST_SILENT=busy[2])
     ebt.equal([found[n]["status"] for n in busy], ["ok", "ok", "warn"], "hits: a silent site is named",
               *[found[n] for n in busy])
