@@ -120,38 +120,43 @@ static const struct near {
 	{ LF_frag_used_size, LF_frag_mem, 8 },
 };
 
-/* Where DWARF tells otherwise, that is right: the row itself then is as exact as can be. */
-static void prove_neighbourhood(struct vm *vm)
+bool prove_order(const struct layout *lay, const char **from, const char **to)
 {
-	const struct layout_fields *f = &vm->lay->f;
-	const char *from = NULL, *to = NULL;
+	const struct layout_fields *f = &lay->f;
 	unsigned int a, b;
 	size_t i;
 
-	if (vm->trust == LAYOUT_EXACT || prove_skips_order)
-		return;
-	for (i = 0; i < ARRAY_SIZE(near) && !from; i++) {
-		a = *layout_field_at(&vm->layout, near[i].from);
-		b = *layout_field_at(&vm->layout, near[i].to);
+	for (i = 0; i < ARRAY_SIZE(near); i++) {
+		a = *layout_field_at((struct layout *)lay, near[i].from);
+		b = *layout_field_at((struct layout *)lay, near[i].to);
 		if (a != LAYOUT_ABSENT && b != LAYOUT_ABSENT && a + near[i].bytes != b) {
-			from = layout_field_name(near[i].from);
-			to = layout_field_name(near[i].to);
+			*from = layout_field_name(near[i].from);
+			*to = layout_field_name(near[i].to);
+			return false;
 		}
 	}
 	/* without writable binaries (until 24) mbuf takes their place */
-	if (!from && f->proc_wrt_bins == LAYOUT_ABSENT && f->proc_off_heap_overhead + 8 != f->proc_mbuf) {
-		from = "proc_off_heap_overhead";
-		to = "proc_mbuf";
-	}
-	if (!from && f->allctr_sbcs + f->cstats_size != f->allctr_mbcs) {
-		from = "allctr_sbcs";
-		to = "allctr_mbcs";
-	}
-	if (from)
+	*from = "proc_off_heap_overhead";
+	*to = "proc_mbuf";
+	if (f->proc_wrt_bins == LAYOUT_ABSENT && f->proc_off_heap_overhead + 8 != f->proc_mbuf)
+		return false;
+	*from = "allctr_sbcs";
+	*to = "allctr_mbcs";
+	return f->allctr_sbcs + f->cstats_size == f->allctr_mbcs;
+}
+
+/* Where DWARF tells otherwise, that is right: the row itself then is as exact as can be. */
+static void prove_neighbourhood(struct vm *vm)
+{
+	const char *from, *to;
+
+	if (vm->trust == LAYOUT_EXACT || prove_skips_order)
+		return;
+	if (prove_order(vm->lay, &from, &to))
+		OK("layout neighbours", "%zu pairs stand as they are declared", ARRAY_SIZE(near) + 2);
+	else
 		BAD("layout neighbours", "%s and %s are not as far apart as they are declared", from,
 		    to);
-	else
-		OK("layout neighbours", "%zu pairs stand as they are declared", ARRAY_SIZE(near) + 2);
 }
 
 /* What the code of ebeam takes for granted, and does not look up. */

@@ -39,6 +39,11 @@ bool prove_has_instances(const struct vm *vm, const char *allocator);
 void prove_cannot(struct vm *vm, enum layout_field field);
 
 /*
+ * Do members stand as far apart as they are declared?  What the landmarks prove rests on it.  False
+ * with the names of two that do not.
+ */
+bool prove_order(const struct layout *lay, const char **from, const char **to);
+/*
  * For tests, which cannot move members in a recording, and move them in the row instead: true
  * where the row's own order of members must not give that away.
  */

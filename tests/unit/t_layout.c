@@ -356,11 +356,53 @@ static void altered_rows(int otp)
 	failure_clear();
 }
 
+/* --- rows ------------------------------------------------------------------------- */
+
+static void rows_in_order(void)
+{
+	const char *from = "", *to = "";
+	const struct layout *row;
+	size_t i;
+
+	for (i = 0; (row = layout_row(i)); i++)
+		if (!ok(prove_order(row, &from, &to), "%s: members stand as they are declared",
+			row->name))
+			diag("%s and %s", from, to);
+	ok(i >= 20, "%zu rows", i);
+}
+
+static void candidates(void)
+{
+	static const char *const want[] = {
+		"otp25-x86_64", "otp25-x86_64-emu", "otp24-x86_64", "otp24-x86_64-emu",
+		"otp26-x86_64", "otp26-x86_64-emu",
+	};
+	const struct layout *lay[LAYOUT_CANDIDATES];
+	size_t i, n = layout_candidates(25, true, "x86_64", lay, LAYOUT_CANDIDATES);
+
+	ok(n > ARRAY_SIZE(want), "%zu rows can be tried on a VM of OTP 25", n);
+	for (i = 0; i < ARRAY_SIZE(want) && i < n; i++)
+		is_str(lay[i]->name, want[i], "number %zu of them", i + 1);
+	is_u64(layout_candidates(25, true, "x86_64", lay, 2), 2, "no more than there is room for");
+	is_u64(layout_candidates(22, false, "x86_64", lay, LAYOUT_CANDIDATES), 0,
+	       "none for a release that is not known");
+	is_u64(layout_trust_of(lay[0], 25, true, "94bcd90b66fca38e41e627fa3a2ec089b2e498be"),
+	       LAYOUT_EXACT, "Debian's build of 25 is known");
+	is_u64(layout_trust_of(lay[0], 25, true, ""), LAYOUT_RELEASE, "a build without id is not");
+	is_u64(layout_trust_of(lay[0], 26, true, ""), LAYOUT_NEIGHBOUR,
+	       "on another release it is a neighbour's");
+	ok(layout_tested(lay[0]) && !layout_tested(lay[1]) &&
+		   !layout_tested(layout_find(25, true, "aarch64")),
+	   "a row is tested on its own flavour and architecture only");
+}
+
 int main(void)
 {
 	size_t i;
 
 	alarm(HANG_SECONDS);
+	rows_in_order();
+	candidates();
 	for (i = 0; i < ARRAY_SIZE(releases); i++) {
 		impostors(releases[i]);
 		swapped_rows(releases[i]);
