@@ -153,7 +153,8 @@ static void prove_neighbourhood(struct vm *vm)
 	if (vm->trust == LAYOUT_EXACT || prove_skips_order)
 		return;
 	if (prove_order(vm->lay, &from, &to))
-		OK("layout neighbours", "%zu pairs stand as they are declared", ARRAY_SIZE(near) + 2);
+		OK("layout neighbours", "%zu pairs stand as they are declared",
+		   ARRAY_SIZE(near) + 2);
 	else
 		BAD("layout neighbours", "%s and %s are not as far apart as they are declared", from,
 		    to);
@@ -173,8 +174,9 @@ static void prove_shapes(struct vm *vm)
 	    f->ptab_pix_cli_shift == f->ptab_pix_cl_shift + (mask_bytes == 4 ? 8 : 4))
 		OK("layout shapes", "nodes, ids and pid masks are as the code knows them");
 	else
-		BAD("layout shapes", "next of a node at %u, val at %u, id at %u, pid masks of %u bytes",
-		    f->oh_next, f->oh_val, f->proc_id, f->ptab_pix_mask_size);
+		BAD("layout shapes",
+		    "next of a node at %u, val at %u, id at %u, pid masks of %u bytes", f->oh_next,
+		    f->oh_val, f->proc_id, f->ptab_pix_mask_size);
 }
 
 static void prove_atoms(struct vm *vm)

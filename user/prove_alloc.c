@@ -70,11 +70,10 @@ static void free_images(struct vm *vm, struct image *im)
 /* To get and give back memory there are three functions each; between them what maps it. */
 static bool has_sources(const struct vm *vm, const struct image *im)
 {
-	unsigned int at = vm->lay->f.allctr_mseg_alloc;
-	int i;
+	unsigned int first = vm->lay->f.allctr_mseg_alloc, at;
 
-	for (i = 0; i < 7; i++)
-		if (vm_is_code(vm, word(im, at + 8 * i)) == (at + 8 * i == vm->lay->f.allctr_mseg_mmapper))
+	for (at = first; at < first + 7 * 8; at += 8)
+		if (vm_is_code(vm, word(im, at)) == (at == vm->lay->f.allctr_mseg_mmapper))
 			return false;
 	return true;
 }
@@ -191,15 +190,15 @@ static bool carrier_list(struct vm *vm, vmaddr_t first, vmaddr_t allctr, bool mu
 static bool blocks_size(struct vm *vm, vmaddr_t stats, uint64_t *size)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	unsigned int i, n = (f->cstats_size - f->cstats_blocks) / f->cstats_block_stride;
 	unsigned char raw[1024];
+	unsigned int at;
 
 	*size = 0;
-	if (f->cstats_size > sizeof(raw) || f->cstats_blocks > f->cstats_size ||
+	if (f->cstats_size > sizeof(raw) || !f->cstats_block_stride ||
 	    !reader_copy(&vm->rd, stats, raw, f->cstats_size))
 		return false;
-	for (i = 0; i < n; i++)
-		*size += prove_word(raw, sizeof(raw), f->cstats_blocks + i * f->cstats_block_stride + 8);
+	for (at = f->cstats_blocks; at < f->cstats_size; at += f->cstats_block_stride)
+		*size += prove_word(raw, sizeof(raw), at + 8);
 	return true;
 }
 
@@ -382,7 +381,8 @@ static void prove_pools(struct vm *vm, const struct image *im)
 		return;
 	}
 	MOSTLY("layout pool rings", closed, rings, "pools are rings of carriers");
-	MOSTLY("layout pool counters", counted, members, "instances have as much in them as they count");
+	MOSTLY("layout pool counters", counted, members,
+	       "instances have as much in them as they count");
 }
 
 /* --- the table of allocators ------------------------------------------------------------------ */

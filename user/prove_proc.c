@@ -345,8 +345,9 @@ static void prove_reductions(struct vm *vm, struct proc_sum *s)
 		OK("layout reductions", "%zu different counts in %zu registered processes", distinct,
 		   s->nreds);
 	else
-		BAD("layout reductions", "%zu different counts in %zu registered processes, %zu of them "
-		    "plausible", distinct, s->nreds, sane);
+		BAD("layout reductions",
+		    "%zu different counts in %zu registered processes, %zu of them plausible",
+		    distinct, s->nreds, sane);
 }
 
 static void judge_heaps(struct vm *vm, const struct proc_tally *t)

@@ -195,7 +195,8 @@ static void prove_threads(struct vm *vm)
 		recorded_tasks(vm, &t);
 	for (i = 0; i < vm->nscheds; i++)
 		alive += is_thread(vm, &vm->scheds[i], &t);
-	JUDGE("layout threads", alive, vm->nscheds, ALL, "schedulers' pthreads are threads of the VM");
+	JUDGE("layout threads", alive, vm->nscheds, ALL,
+	      "schedulers' pthreads are threads of the VM");
 	prove_all_found(vm, &t);
 	free(t.v);
 }
@@ -268,7 +269,8 @@ void prove_gc_counters(struct vm *vm)
 		good += try < TRIES;
 	}
 	if (good)
-		OK("layout tables", "%u of %u schedulers have as many tables as they count", good, tried);
+		OK("layout tables", "%u of %u schedulers have as many tables as they count", good,
+		   tried);
 	else
 		BAD("layout tables", "none of %u schedulers has as many tables as it counts", tried);
 	/* a collection gives back many words */

@@ -349,9 +349,10 @@ static void altered_rows(int otp)
 	prove_skips_order = true;
 	inserted(&b);
 	prove_skips_order = false;
-	ok(b.refused > 200, "otp %d: of %u rows with bytes inserted or taken away %u are refused", otp,
-	   b.refused + b.accepted, b.refused);
-	if (ok(!vm_open_recording(&vm, b.path), "otp %d: all fields back in place, it opens again", otp))
+	ok(b.refused > 200, "otp %d: of %u rows with bytes inserted or taken away %u are refused",
+	   otp, b.refused + b.accepted, b.refused);
+	if (ok(!vm_open_recording(&vm, b.path), "otp %d: all fields back in place, it opens again",
+	       otp))
 		vm_close(&vm);
 	failure_clear();
 }
