@@ -190,7 +190,7 @@ void bootstrap_code(struct symbols *sym, struct functions *f)
 }
 
 /* Does a function, a part of it elsewhere, or one that it calls, take the address of a text? */
-static bool mentions(const struct functions *f, uint64_t fn, const uint64_t *texts, size_t ntexts,
+static bool mentions(struct functions *f, uint64_t fn, const uint64_t *texts, size_t ntexts,
 		     bool deeper)
 {
 	struct code_ref refs[256];
@@ -209,7 +209,7 @@ static bool mentions(const struct functions *f, uint64_t fn, const uint64_t *tex
 	return false;
 }
 
-static bool calls(const struct functions *f, uint64_t fn, uint64_t callee)
+static bool calls(struct functions *f, uint64_t fn, uint64_t callee)
 {
 	struct code_ref refs[256];
 	size_t i, n = functions_refs(f, fn, refs, ARRAY_SIZE(refs));

@@ -9,7 +9,10 @@
 #include <string.h>
 
 #define MAX_REFS 64
+/* A VM has some 400 kB of data with some 5000 pointers out of it; a hostile file has no end. */
 #define MAX_DATA (64u << 20)
+#define MAX_POINTERS 200000
+#define MAX_TEXT_HITS 1000
 #define ALLCTRS 13 /* allocator numbers 0 to 12: the same in all releases */
 #define DRIVER_ALLOC 11
 #define BINARY_ALLOC 10
@@ -75,13 +78,14 @@ static void read_areas(struct search *s)
 	struct symbols *sym = &s->vm->sym;
 	vmaddr_t lo, hi, at;
 	struct area *a;
-	size_t i, len;
+	size_t i, len, total = 0;
 
 	for (i = 0; i < sym->nsegs; i++) {
 		s->image[i] = sym->segs[i];
 		s->image[i].vaddr += sym->bias;
-		if (!sym->segs[i].write || sym->segs[i].memsz > MAX_DATA)
+		if (!sym->segs[i].write || sym->segs[i].memsz > MAX_DATA - total)
 			continue;
+		total += sym->segs[i].memsz;
 		lo = (s->image[i].vaddr + 7) & ~7ULL;
 		hi = (s->image[i].vaddr + sym->segs[i].memsz) & ~7ULL;
 		if (hi <= lo)
@@ -196,7 +200,7 @@ static vmaddr_t text_array(struct search *s, const char *text, size_t apart, con
 {
 	uint64_t texts[4];
 	vmaddr_t hit = 0;
-	size_t i, k, t, n;
+	size_t i, k, t, n, hits = 0;
 
 	n = bootstrap_find_text(&s->vm->sym, text, strlen(text) + 1, texts, ARRAY_SIZE(texts));
 	for (i = 0; i < s->nareas; i++)
@@ -205,7 +209,7 @@ static vmaddr_t text_array(struct search *s, const char *text, size_t apart, con
 
 			for (t = 0; t < n && *w != texts[t] + s->vm->sym.bias; t++)
 				;
-			if (t == n || !points_to(s, w[apart], other))
+			if (t == n || hits++ > MAX_TEXT_HITS || !points_to(s, w[apart], other))
 				continue;
 			if (contested(s, hit, s->areas[i].addr + 8 * k))
 				return 0;
@@ -370,10 +374,10 @@ static void each_pointer(struct search *s, uint64_t align, const unsigned int *o
 	uint64_t words[240];
 	vmaddr_t at[240];
 	uint64_t p[240];
-	size_t i, k, j, n, each = ARRAY_SIZE(req) / noffs;
+	size_t i, k, j, n, tried = 0, each = ARRAY_SIZE(req) / noffs;
 
 	for (i = 0; i < s->nareas; i++)
-		for (k = 0; k < s->areas[i].n;) {
+		for (k = 0; k < s->areas[i].n && tried < MAX_POINTERS; tried += n) {
 			for (n = 0; n < each && k < s->areas[i].n; k++) {
 				uint64_t w = s->areas[i].words[k];
 

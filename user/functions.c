@@ -8,6 +8,8 @@
 
 #define MAX_TEXT (256u << 20)
 #define MAX_FUNCTIONS (1u << 20)
+#define MAX_FUNCTION (1u << 20) /* bytes; the interpreter's main loop has some 200 000 */
+#define DECODE_BUDGET (64u << 20) /* a search takes a few million */
 
 /* The only form that linkers write: pointer pc-relative, count and table as words from the start. */
 #define HDR_VERSION 1
@@ -42,7 +44,7 @@ static bool read_entry(const unsigned char *eh, size_t len, uint64_t eh_addr, ui
 	eh += at - eh_addr;
 	fn->size = get32(eh + 12);
 	return at + 8 + (int64_t)get32(eh + 8) == fn->addr && fn->size > 0 &&
-	       fn->size < MAX_TEXT;
+	       fn->size < MAX_FUNCTION;
 }
 
 static int read_table(struct functions *f, const struct symbols *s, char *why, size_t why_size)
@@ -153,6 +155,7 @@ int functions_open(struct functions *f, const struct symbols *s, char *why, size
 	}
 	cs_option(cs, CS_OPT_DETAIL, CS_OPT_ON);
 	f->disasm = cs;
+	f->budget = DECODE_BUDGET;
 	return 0;
 err:
 	functions_close(f);
@@ -186,7 +189,7 @@ const struct function *functions_at(const struct functions *f, uint64_t addr)
 }
 
 /* Walks a function's instructions until @visit returns false. */
-static void each_insn(const struct functions *f, const struct function *fn,
+static void each_insn(struct functions *f, const struct function *fn,
 		      bool (*visit)(const cs_insn *in, void *arg), void *arg)
 {
 	const unsigned char *code;
@@ -195,8 +198,9 @@ static void each_insn(const struct functions *f, const struct function *fn,
 	cs_insn *in;
 
 	if (addr < f->text_addr || addr - f->text_addr > f->text_len ||
-	    len > f->text_len - (addr - f->text_addr))
+	    len > f->text_len - (addr - f->text_addr) || len > f->budget)
 		return;
+	f->budget -= len;
 	code = f->text + (addr - f->text_addr);
 	in = cs_malloc(f->disasm);
 	while (in && cs_disasm_iter(f->disasm, &code, &len, &addr, in))
@@ -232,7 +236,7 @@ static bool known(const struct xref *out, size_t n, const struct function *from,
 }
 
 /* Confirms a place where a reference seems to stand: an instruction must end behind it. */
-static size_t confirm(const struct functions *f, size_t disp, enum xref_kind kind, uint64_t target,
+static size_t confirm(struct functions *f, size_t disp, enum xref_kind kind, uint64_t target,
 		      struct xref *out, size_t n)
 {
 	const struct function *fn = functions_at(f, f->text_addr + disp);
@@ -262,7 +266,7 @@ size_t functions_branches(struct functions *f, uint64_t target, struct xref *out
 	return n;
 }
 
-size_t functions_mentions(const struct functions *f, uint64_t addr, struct xref *out, size_t max)
+size_t functions_mentions(struct functions *f, uint64_t addr, struct xref *out, size_t max)
 {
 	uint32_t v, want = (uint32_t)(addr - f->text_addr - 4);
 	const unsigned char *p = f->text;
@@ -352,7 +356,7 @@ static bool collect_ref(const cs_insn *in, void *arg)
 	return c->n < c->max;
 }
 
-size_t functions_refs(const struct functions *f, uint64_t addr, struct code_ref *out, size_t max)
+size_t functions_refs(struct functions *f, uint64_t addr, struct code_ref *out, size_t max)
 {
 	const struct function *fn = functions_at(f, addr);
 	struct collect_refs c = { fn, out, 0, max };

@@ -7,6 +7,9 @@
  * mentions are looked for as bytes, in one pass over the code, and then confirmed by disassembling
  * the function around them: the same four bytes may be anything.  All addresses are link
  * addresses.  x86_64 only.
+ *
+ * The file may be hostile: functions of absurd length are left out, and what is disassembled is
+ * bounded; beyond that nothing more is found.
  */
 #ifndef EBEAM_FUNCTIONS_H
 #define EBEAM_FUNCTIONS_H
@@ -30,6 +33,7 @@ struct functions {
 	} *branches;
 	size_t nbranches;
 	size_t disasm; /* the disassembler's handle */
+	size_t budget; /* bytes that may still be disassembled: a hostile file has no end */
 };
 
 /* Fails, with the reason, where the file has no such table or its code cannot be decoded here. */
@@ -57,7 +61,7 @@ struct xref {
 size_t functions_branches(struct functions *f, uint64_t target, struct xref *out,
 			  size_t max);
 /* Who takes the address of something. */
-size_t functions_mentions(const struct functions *f, uint64_t addr, struct xref *out, size_t max);
+size_t functions_mentions(struct functions *f, uint64_t addr, struct xref *out, size_t max);
 
 /*
  * The function that a part belongs to: compilers put unlikely code elsewhere, with an entry of its
@@ -81,6 +85,6 @@ struct code_ref {
 };
 
 /* In order of the code, at most @max. */
-size_t functions_refs(const struct functions *f, uint64_t addr, struct code_ref *out, size_t max);
+size_t functions_refs(struct functions *f, uint64_t addr, struct code_ref *out, size_t max);
 
 #endif
