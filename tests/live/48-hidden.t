@@ -122,5 +122,6 @@ def wrong_address(text):
 
 if __name__ == "__main__":
     BIN, GC, CARRIER = load("10-bin"), load("20-gc"), load("30-carrier")
-    ebt.run(same_as_exported, reported, cached, BIN.made_and_dropped, BIN.exits, GC.forced,
-            GC.natural, CARRIER.carriers)
+    # carriers first: on a fresh node nothing is in the pool that could be fetched instead
+    ebt.run(same_as_exported, CARRIER.carriers, reported, cached, BIN.made_and_dropped, BIN.exits,
+            GC.forced, GC.natural)
