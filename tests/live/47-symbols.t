@@ -83,8 +83,10 @@ def rungs(node):
     r, found = doctor(node)
     ebt.equal(r.status, 0, "doctor: exit status", r)
     dynsym = found["symbols dynsym"]
-    ebt.ok(dynsym["status"] == "ok" and ", all " in dynsym["detail"], "doctor: dynsym has all",
-           dynsym)
+    # OTP 29 exports none: they are searched
+    source = dynsym if node.release != "29" else found["symbols bootstrap"]
+    ebt.ok(source["status"] == "ok" and ", all " in source["detail"], "doctor: one rung has all",
+           source)
     others = ("symtab", "debugfile", "file", "debuginfod")
     ebt.equal([found["symbols " + n]["status"] for n in others], ["skip"] * len(others),
               "doctor: and the others need not be there", *found.values())
