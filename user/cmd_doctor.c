@@ -12,8 +12,8 @@
 #include <string.h>
 
 struct check {
-	char name[80], detail[256];
-	const char *status, *hint;
+	char name[80], detail[512], hint[512]; /* copied: a failure is gone when they are shown */
+	const char *status;
 };
 
 struct checkup {
@@ -36,21 +36,18 @@ static void add(struct checkup *c, int status, const char *name, const char *hin
 	k = &c->v[c->n++];
 	snprintf(k->name, sizeof(k->name), "%s", name);
 	k->status = status_names[status];
-	k->hint = hint;
+	snprintf(k->hint, sizeof(k->hint), "%s", hint);
 	c->failed |= status == CHECK_FAIL;
 	va_start(ap, fmt);
 	vsnprintf(k->detail, sizeof(k->detail), fmt, ap);
 	va_end(ap);
 }
 
-#define GET_TEXT(name, member)                                                                     \
-	static void get_##name(const void *row, struct value *v)                                   \
-	{                                                                                          \
-		const struct check *c = row;                                                       \
-		v->kind = c->member && c->member[0] ? VAL_TEXT : VAL_NONE;                         \
-		v->text = c->member;                                                               \
-	}
-
+static void get_status(const void *row, struct value *v)
+{
+	v->kind = VAL_TEXT;
+	v->text = ((const struct check *)row)->status;
+}
 static void get_check(const void *row, struct value *v)
 {
 	v->kind = VAL_TEXT;
@@ -61,8 +58,13 @@ static void get_detail(const void *row, struct value *v)
 	v->kind = VAL_TEXT;
 	v->text = ((const struct check *)row)->detail;
 }
-GET_TEXT(status, status)
-GET_TEXT(hint, hint)
+static void get_hint(const void *row, struct value *v)
+{
+	const struct check *c = row;
+
+	v->kind = c->hint[0] ? VAL_TEXT : VAL_NONE;
+	v->text = c->hint;
+}
 
 static const struct column columns[] = {
 	{ "status", "STATUS", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "", get_status },
@@ -250,7 +252,8 @@ static void check_vm(struct checkup *c, struct vm *vm, const struct probe_kernel
 		add(c, vm->checks[i].status, vm->checks[i].name,
 		    vm->checks[i].status == CHECK_FAIL ? "this build may be patched" : "", "%s",
 		    vm->checks[i].detail);
-	if (err && failure_get())
+	/* also where vm_open() went on: not every reason is a check */
+	if (failure_get())
 		add(c, CHECK_FAIL, "target", failure_get()->hint, "%s", failure_get()->message);
 	if (err || failure_get())
 		return;
