@@ -281,5 +281,4 @@ def ladder():
 
 
 if __name__ == "__main__":
-    ebt.ENV["XDG_CACHE_HOME"] = ebt.tmp("xdg")
     ebt.run(rungs, wrong, unreadable, once=[ladder])

@@ -36,8 +36,8 @@ def load(name):
     return module
 
 
-def doctor(node, env=None):
-    return ebt.ebeam("-vv", "doctor", "-p", node.os_pid, env=env)
+def doctor(node):
+    return ebt.ebeam("-vv", "doctor", "-p", node.os_pid)
 
 
 def found(text):
@@ -84,17 +84,14 @@ def cached(node):
     """By build id, in the user's folder; what does not hold there is found anew."""
     if node.release != "29":
         return
-    home = ebt.tmp("cache")
-    os.mkdir(home, 0o700)
-    env = {"XDG_CACHE_HOME": home}
     del ebt.ENV["EBEAM_IGNORE_SYMBOLS"]
     try:
-        first = doctor(node, env)
+        first = doctor(node)
         want = found(first.err)
         ebt.ok(EXPORTED <= set(want), "the first run searches", first.err[-500:])
-        path, = glob.glob(home + "/ebeam/*")
+        path, = glob.glob(ebt.tmp("xdg/ebeam/*"))
         ebt.equal(os.stat(path).st_mode & 0o777, 0o600, "what it found is the user's own")
-        second = doctor(node, env)
+        second = doctor(node)
         ebt.ok(not found(second.err) and "come from the cache" in second.err,
                "the second one does not", second.err[-500:])
         with open(path) as f:
@@ -104,7 +101,7 @@ def cached(node):
                            ("another build", lambda t: t.replace("build-id a", "build-id b"))):
             with open(path, "w") as f:
                 f.write(edit(good))
-            again = doctor(node, env)
+            again = doctor(node)
             ebt.equal((again.status, found(again.err)), (0, want),
                       what + ": it is searched again", again.err[-800:])
             with open(path) as f:

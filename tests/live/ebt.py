@@ -260,9 +260,13 @@ for _s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(_s, on_signal)
 
 
-def built(source, *flags):
-    """Compile a C file of the tests (path below tests/); path of the result."""
-    out = tmp(os.path.basename(source)[:-2])
+# What ebeam keeps of one run for the next, by build id, is of this test run alone.
+ENV["XDG_CACHE_HOME"] = tmp("xdg")
+
+
+def built(source, *flags, out=None):
+    """Compile a C file of the tests (path below tests/) to the path OUT; that path."""
+    out = out or tmp(os.path.basename(source)[:-2])
     if not os.path.exists(out):
         run_quick(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", *flags,
                    "-o", out, os.path.join(TESTS, source)])
