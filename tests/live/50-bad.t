@@ -131,6 +131,23 @@ def unknown_release(node):
                     name.decode())
 
 
+def other_build(node):
+    """A build whose structures differ is known by the version's text alone."""
+    if node.release not in ("25", "29"):
+        return
+    plain = b" [async-threads:%d]"
+    for tag, why in ((b" [lock-counting]", "lock counting"), (b" [debug-compiled]", "debug build"),
+                     (b" [dtrace]", "dynamic tracing")):
+        def edit(data):
+            if data.count(plain) != 1:
+                raise ebt.Failure("%r is there %d times" % (plain, data.count(plain)))
+            return data.replace(plain, tag.ljust(len(plain)))
+        copy = ebt.copy_of(node.root)
+        ebt.replace_beam(copy, edit)
+        with ebt.Node(node.release, root=copy) as strange:
+            refused(tag.decode().strip(), trace(strange.os_pid), 3, why, "ordinary build")
+
+
 def faked_symbols(node):
     """Symbols that lie: of data, refused by the proof; of code, by what the code does."""
     if node.release == "29":
@@ -206,5 +223,5 @@ def signals(node):
 
 
 if __name__ == "__main__":
-    ebt.run(several, killed_in_between, ended_in_between, upgraded, unknown_release, faked_symbols, forbidden,
-            old_kernel, output, signals, once=[usage, wrong_pids])
+    ebt.run(several, killed_in_between, ended_in_between, upgraded, unknown_release, other_build, faked_symbols,
+            forbidden, old_kernel, output, signals, once=[usage, wrong_pids])
