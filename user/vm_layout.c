@@ -94,25 +94,24 @@ struct attempt {
 
 /*
  * What the VM's own DWARF says.  A debug file may share part of it with others (dwz): that one is
- * looked for where the debug file names it, on this host.
+ * looked for where the debug file names it, on this host.  Where it cannot be read: false, with @why.
  */
-static bool dwarf_attempt(struct vm *vm, struct attempt *a)
+static bool dwarf_attempt(struct vm *vm, struct attempt *a, char *why, size_t why_size)
 {
 	int fd = symbols_dwarf_fd(&vm->sym), alt_fd = -1, err;
 	const struct symbols *sym = &vm->sym;
 	struct dwarf_alt alt;
-	char why[256];
 
 	if (fd < 0)
 		return false;
 	if (dwarf_file_alt(fd, &alt) && alt.name[0] == '/')
 		alt_fd = debugfile_open_in(-1, alt.name, true);
 	memset(a, 0, sizeof(*a));
-	err = layout_dwarf_read(fd, alt_fd, &a->layout.f, NULL, why, sizeof(why));
+	err = layout_dwarf_read(fd, alt_fd, &a->layout.f, NULL, why, why_size);
 	if (alt_fd >= 0)
 		close(alt_fd);
 	if (err) {
-		vm_check(vm, CHECK_WARN, "layout dwarf", "%s", why);
+		log_step("pid %d: no layout from DWARF: %s", vm->target.pid, why);
 		return false;
 	}
 	a->layout.name = "dwarf";
@@ -142,13 +141,13 @@ static bool has_jit_layout(const struct vm *vm)
 	return bootstrap_has_text(&vm->sym, define);
 }
 
-static size_t layouts_to_try(struct vm *vm, struct attempt *out)
+static size_t layouts_to_try(struct vm *vm, struct attempt *out, char *why, size_t why_size)
 {
 	const struct layout *rows[LAYOUT_CANDIDATES];
 	bool jit = has_jit_layout(vm);
 	size_t i, n, k = 0;
 
-	k += dwarf_attempt(vm, &out[k]);
+	k += dwarf_attempt(vm, &out[k], why, why_size);
 	n = layout_candidates(vm->otp, jit, vm->arch, rows, ARRAY_SIZE(rows));
 	for (i = 0; i < n; i++, k++) {
 		out[k].row = rows[i];
@@ -223,10 +222,11 @@ int vm_find_layout(struct vm *vm, bool keep_going)
 {
 	struct attempt *attempts = xcalloc(MAX_ATTEMPTS, sizeof(*attempts));
 	struct failure first = { 0 };
+	char dwarf_why[256] = "";
 	size_t i, n;
 	int err = -1;
 
-	n = layouts_to_try(vm, attempts);
+	n = layouts_to_try(vm, attempts, dwarf_why, sizeof(dwarf_why));
 	if (!n)
 		fail(EXIT_UNSUPPORTED, "OTP 23 to 29 on x86_64 and arm64 have one; a build with "
 		     "DWARF brings its own", "no layout for OTP %d (erts %s, %s, %s) of pid %d",
@@ -253,6 +253,9 @@ int vm_find_layout(struct vm *vm, bool keep_going)
 	} else if (!err) {
 		keep_symbols(vm);
 	}
+	/* behind the checks of the layout in use: each attempt begins with none */
+	if (dwarf_why[0])
+		vm_check(vm, CHECK_WARN, "layout dwarf", "%s", dwarf_why);
 	free(attempts);
 	return err;
 }
