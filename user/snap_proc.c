@@ -11,6 +11,7 @@
 #define PROC_BYTES_MAX 1024
 #define IMAGE_BATCH 128
 #define DICT_MAX (1 << 20)
+#define USED_MIN 65536	   /* slots that may be in use whatever the table counts */
 
 #define PSFLG_MOVING                                                                               \
 	(PSFLG_FREE | PSFLG_EXITING | PSFLG_RUNNING | PSFLG_GC | PSFLG_RUNNING_SYS |               \
@@ -34,16 +35,28 @@ static void read_ids(struct vm *vm, struct proc_ids *ids, size_t from)
 	}
 }
 
+/*
+ * Many times what the table counts, births meanwhile included: it is no such table, and each of its
+ * words would be tried as an address.
+ */
+static size_t most_used(struct vm *vm)
+{
+	uint32_t count = 0;
+
+	reader_u32(&vm->rd, vm->proc_tab + vm->lay->f.ptab_count, &count);
+	return USED_MIN + 4 * (size_t)count;
+}
+
 int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
 {
-	size_t at, i, n, cap = 0, from;
+	size_t at, i, n, cap = 0, from, most = most_used(vm);
 	uint64_t *slots;
 
 	memset(ids, 0, sizeof(*ids));
 	slots = xcalloc(TABLE_CHUNK, sizeof(*slots));
 	for (at = 0; at < vm->proc_max; at += n) {
 		n = vm->proc_max - at < TABLE_CHUNK ? vm->proc_max - at : TABLE_CHUNK;
-		if (!reader_copy(&vm->rd, vm->tab + 8 * at, slots, 8 * n)) {
+		if (ids->used > most || !reader_copy(&vm->rd, vm->tab + 8 * at, slots, 8 * n)) {
 			free(slots);
 			snap_proc_ids_free(ids);
 			return -1;

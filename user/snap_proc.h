@@ -31,7 +31,7 @@ struct proc_ids {
 	unsigned int used; /* slots in use, reserved ones included: what the table counts */
 };
 
-/* All processes of the table; -1 when it cannot be read. */
+/* All processes of the table; -1 when it cannot be read, or is none: see most_used(). */
 int snap_proc_ids(struct vm *vm, struct proc_ids *ids);
 void snap_proc_ids_free(struct proc_ids *ids);
 
