@@ -21,7 +21,10 @@ def text(otp, erts):
 T29 = (text("29", "17.1"),)
 ALLOC = (*T29, "-DALLCTRS")
 TYPES = (*ALLOC, "-DTYPES")
-PTAB = (*TYPES, "-DA2AD=1", "-DPTAB_TAB=@r.o.tab", "-DPTAB_MAX=@r.o.max", "-DPROC_ID=@common.id")
+# offsets of the layout, the same in all releases
+PLACES = ("-DPTAB_TAB=@r.o.tab", "-DPTAB_MAX=@r.o.max", "-DPTAB_COUNT=@vola.tile.count",
+          "-DPROC_ID=@common.id")
+PTAB = (*TYPES, "-DA2AD=1", *PLACES)
 CODE = "the code of driver_alloc or enif_alloc_binary is unknown"
 
 # what it is, how it is compiled, words of the reason
@@ -49,6 +52,7 @@ FAKES = (
     ("symbols of zeros", ("-DEXPORTED=ZEROED",), "layout otp25-x86_64 does not fit"),
     ("symbols that lead to one another", ("-DEXPORTED=POINTERS",),
      "layout otp25-x86_64 does not fit"),
+    ("symbols of a crowd", ("-DEXPORTED=CROWDED", *PLACES), "layout otp25-x86_64 does not fit"),
     ("symbols of what changes", ("-DEXPORTED=CHANGING",), "layout otp25-x86_64 does not fit"),
 )
 

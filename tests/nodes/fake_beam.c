@@ -161,6 +161,7 @@ static void fill_ptab(void)
 #define ZEROED 1
 #define POINTERS 2 /* every word is the address of one of them */
 #define CHANGING 3 /* the same, and small numbers; again and again */
+#define CROWDED 4  /* zeros, but a process table with all slots in use, none of them readable */
 
 #ifdef EXPORTED
 #define WORDS 16384
@@ -186,9 +187,9 @@ AT(erts_aligned_dirty_cpu_scheduler_data, 20488, 8);
 AT(erts_aligned_dirty_io_scheduler_data, 20496, 8);
 AT(erts_this_node, 20504, 8);
 
-static uint64_t seed = 1;
+KEPT static uint64_t seed = 1;
 
-static uint64_t some_word(void)
+KEPT static uint64_t some_word(void)
 {
 	seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
 	if (EXPORTED == CHANGING && seed >> 63)
@@ -196,6 +197,23 @@ static uint64_t some_word(void)
 	return (uint64_t)&pool[seed >> 33 & (WORDS - 1)];
 }
 
+#if EXPORTED == CROWDED
+#define CROWD (1u << 20)
+
+static void fill_exported(void)
+{
+	uint64_t *tab = mmap(NULL, 8 * CROWD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0);
+	uint64_t nothing = (uint64_t)mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned int i;
+
+	for (i = 0; i < CROWD; i++)
+		tab[i] = nothing;
+	pool[PTAB_TAB / 8] = (uint64_t)tab;
+	pool[PTAB_MAX / 8] = CROWD;
+	pool[PTAB_COUNT / 8] = 41;
+}
+#else
 static void fill_exported(void)
 {
 	unsigned int i;
@@ -203,6 +221,7 @@ static void fill_exported(void)
 	for (i = 0; EXPORTED != ZEROED && i < WORDS; i++)
 		pool[i] = some_word();
 }
+#endif
 #else
 #define EXPORTED 0
 static void fill_exported(void)
