@@ -31,9 +31,11 @@ def row_source():
     if not os.path.exists(out):
         lib = os.path.join(os.environ.get("EBEAM_OUT") or os.path.dirname(ebt.EBEAM), "libebeam.a")
         # a library that was built with sanitizers needs theirs
-        more = ("-fsanitize=address,undefined",) if "asan" in ebt.run_quick(["ldd", ebt.EBEAM]) else ()
+        more = ("-fsanitize=address,undefined",) if "asan" in ebt.run_quick(
+            ["ldd", ebt.EBEAM]) else ()
         ebt.run_quick(["gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-D_GNU_SOURCE", *more,
-                       *("-I" + os.path.join(ebt.TOP, d) for d in ("include", "user", "tests/unit")),
+                       *("-I" + os.path.join(ebt.TOP, d)
+                         for d in ("include", "user", "tests/unit")),
                        "-o", out, os.path.join(ebt.TESTS, "unit", "row_source.c"), lib, *LIBS])
     return out
 
@@ -150,7 +152,7 @@ def garbled(node):
     r, found = doctor(node, path)
     row = found.get("layout dwarf", {})
     ebt.ok(row.get("status") == "warn" and row["detail"], "garbled: doctor warns", row)
-    ebt.equal((r.status, r.json["target"]["layout"]), (0, files["own"]), "garbled: no more than that")
+    ebt.equal((r.status, r.json["target"]["layout"]), (0, files["own"]), "garbled: only that")
 
 
 if __name__ == "__main__":

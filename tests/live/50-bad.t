@@ -223,5 +223,5 @@ def signals(node):
 
 
 if __name__ == "__main__":
-    ebt.run(several, killed_in_between, ended_in_between, upgraded, unknown_release, other_build, faked_symbols,
-            forbidden, old_kernel, output, signals, once=[usage, wrong_pids])
+    ebt.run(several, killed_in_between, ended_in_between, upgraded, unknown_release, other_build,
+            faked_symbols, forbidden, old_kernel, output, signals, once=[usage, wrong_pids])
