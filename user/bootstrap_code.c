@@ -197,10 +197,11 @@ static bool mentions(struct functions *f, uint64_t fn, const uint64_t *texts, si
 	size_t i, k, n = functions_refs(f, fn, refs, ARRAY_SIZE(refs));
 	const struct function *to;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i++)
 		for (k = 0; refs[i].kind == CODE_ADDRESS && k < ntexts; k++)
 			if (refs[i].addr == texts[k])
 				return true;
+	for (i = 0; i < n; i++) {
 		to = functions_at(f, refs[i].addr);
 		if (deeper && to && (refs[i].kind == CODE_CALL || refs[i].kind == CODE_JUMP) &&
 		    mentions(f, to->addr, texts, ntexts, false))
@@ -234,7 +235,7 @@ static const char *stray_way(const struct symbols *sym, struct functions *f)
 	};
 	const struct symbol *s, *first = symbols_find(sym, ways[0]);
 	struct code_ref refs[256];
-	struct xref callers[MAX_REFS];
+	struct xref callers[COLLECTOR_CALLERS + 1];
 	const struct function *fn;
 	size_t i, k, n, best = 0;
 
@@ -243,7 +244,7 @@ static const char *stray_way(const struct symbols *sym, struct functions *f)
 		fn = refs[i].kind == CODE_CALL || refs[i].kind == CODE_JUMP ?
 			     functions_at(f, refs[i].addr) : NULL;
 		if (!fn || fn->addr != refs[i].addr ||
-		    functions_branches(f, fn->addr, callers, MAX_REFS) > COLLECTOR_CALLERS)
+		    functions_branches(f, fn->addr, callers, ARRAY_SIZE(callers)) > COLLECTOR_CALLERS)
 			continue;
 		for (k = 1; k < ARRAY_SIZE(ways); k++) {
 			s = symbols_find(sym, ways[k]);

@@ -98,10 +98,20 @@ static size_t branch_opcode(const unsigned char *p)
 	return p[0] == 0x0f && (p[1] & 0xf0) == 0x80 ? 2 : 0;
 }
 
+static void add_place(struct functions *f, size_t *cap, uint64_t target, size_t disp, bool address)
+{
+	if (f->nplaces == *cap) {
+		*cap = *cap ? 2 * *cap : 65536;
+		f->places = xrealloc(f->places, *cap * sizeof(*f->places));
+	}
+	f->places[f->nplaces++] = (struct place){ target, disp, address };
+}
+
 /* One pass over the code; a bit per byte of it tells where functions begin. */
-static void find_branches(struct functions *f)
+static void find_places(struct functions *f)
 {
 	unsigned char *starts = xcalloc(1, f->text_len / 8 + 1);
+	const unsigned char *p = f->text;
 	size_t i, op, cap = 0;
 	uint64_t to;
 
@@ -110,18 +120,17 @@ static void find_branches(struct functions *f)
 		if (to < f->text_len)
 			starts[to / 8] |= 1 << (to & 7);
 	}
-	for (i = 0; i + 6 <= f->text_len; i++) {
-		op = branch_opcode(f->text + i);
+	for (i = 1; i + 6 <= f->text_len; i++) {
+		/* lea disp(%rip),%reg */
+		if (p[i] == 0x8d && (p[i - 1] & 0xfb) == 0x48 && (p[i + 1] & 0xc7) == 0x05)
+			add_place(f, &cap, f->text_addr + i + 6 + (int64_t)get32(p + i + 2), i + 2,
+				  true);
+		op = branch_opcode(p + i);
 		if (!op)
 			continue;
-		to = i + op + 4 + (int64_t)get32(f->text + i + op);
-		if (to >= f->text_len || !(starts[to / 8] >> (to & 7) & 1))
-			continue;
-		if (f->nbranches == cap) {
-			cap = cap ? 2 * cap : 16384;
-			f->branches = xrealloc(f->branches, cap * sizeof(*f->branches));
-		}
-		f->branches[f->nbranches++] = (struct branch){ f->text_addr + to, i + op };
+		to = i + op + 4 + (int64_t)get32(p + i + op);
+		if (to < f->text_len && starts[to / 8] >> (to & 7) & 1)
+			add_place(f, &cap, f->text_addr + to, i + op, false);
 	}
 	free(starts);
 }
@@ -156,6 +165,7 @@ int functions_open(struct functions *f, const struct symbols *s, char *why, size
 	cs_option(cs, CS_OPT_DETAIL, CS_OPT_ON);
 	f->disasm = cs;
 	f->budget = DECODE_BUDGET;
+	f->absolute = !s->bias;
 	return 0;
 err:
 	functions_close(f);
@@ -170,7 +180,7 @@ void functions_close(struct functions *f)
 		cs_close(&cs);
 	free(f->v);
 	free(f->text);
-	free(f->branches);
+	free(f->places);
 	memset(f, 0, sizeof(*f));
 }
 
@@ -254,12 +264,12 @@ size_t functions_branches(struct functions *f, uint64_t target, struct xref *out
 {
 	size_t i, n = 0, disp;
 
-	if (!f->branches)
-		find_branches(f);
-	for (i = 0; i < f->nbranches && n < max; i++) {
-		if (f->branches[i].target != target)
+	if (!f->places)
+		find_places(f);
+	for (i = 0; i < f->nplaces && n < max; i++) {
+		if (f->places[i].target != target || f->places[i].address)
 			continue;
-		disp = f->branches[i].disp;
+		disp = f->places[i].disp;
 		n += confirm(f, disp, f->text[disp - 1] == 0xe8 ? XREF_CALL : XREF_JUMP, target, out,
 			     n);
 	}
@@ -268,18 +278,18 @@ size_t functions_branches(struct functions *f, uint64_t target, struct xref *out
 
 size_t functions_mentions(struct functions *f, uint64_t addr, struct xref *out, size_t max)
 {
-	uint32_t v, want = (uint32_t)(addr - f->text_addr - 4);
 	const unsigned char *p = f->text;
 	size_t i, n = 0;
 
-	for (i = 3; i + 4 <= f->text_len && n < max; i++) {
-		v = (uint32_t)get32(p + i);
-		/* lea disp(%rip),%reg; or mov $addr,%reg, where addresses fit 32 bits for good */
-		if ((v + (uint32_t)i == want && (p[i - 3] & 0xfb) == 0x48 && p[i - 2] == 0x8d &&
-		     (p[i - 1] & 0xc7) == 0x05) ||
-		    (v == addr && p[i - 1] >= 0xb8 && p[i - 1] <= 0xbf))
+	if (!f->places)
+		find_places(f);
+	for (i = 0; i < f->nplaces && n < max; i++)
+		if (f->places[i].target == addr && f->places[i].address)
+			n += confirm(f, f->places[i].disp, XREF_ADDRESS, addr, out, n);
+	/* mov $addr,%reg */
+	for (i = 1; f->absolute && i + 4 <= f->text_len && n < max; i++)
+		if ((uint32_t)get32(p + i) == addr && p[i - 1] >= 0xb8 && p[i - 1] <= 0xbf)
 			n += confirm(f, i, XREF_ADDRESS, addr, out, n);
-	}
 	return n;
 }
 

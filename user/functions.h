@@ -27,11 +27,13 @@ struct functions {
 	unsigned char *text; /* the code segment's bytes */
 	uint64_t text_addr;
 	size_t text_len;
-	struct branch { /* every place that looks like a branch to a function's start; when asked for */
+	bool absolute; /* not relocatable: addresses may stand in the code as they are */
+	struct place { /* every place that looks like a reference, once one was asked for */
 		uint64_t target;
-		size_t disp; /* where in the text its displacement stands */
-	} *branches;
-	size_t nbranches;
+		uint32_t disp; /* where in the text its displacement stands */
+		bool address;  /* a lea; else a branch to a function's start */
+	} *places;
+	size_t nplaces;
 	size_t disasm; /* the disassembler's handle */
 	size_t budget; /* bytes that may still be disassembled: a hostile file has no end */
 };
