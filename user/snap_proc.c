@@ -12,6 +12,7 @@
 #define IMAGE_BATCH 128
 #define DICT_MAX (1 << 20)
 #define USED_MIN 65536	   /* slots that may be in use whatever the table counts */
+#define USED_MAX (1 << 25)	   /* and at most: 90 GB of processes */
 
 #define PSFLG_MOVING                                                                               \
 	(PSFLG_FREE | PSFLG_EXITING | PSFLG_RUNNING | PSFLG_GC | PSFLG_RUNNING_SYS |               \
@@ -37,14 +38,15 @@ static void read_ids(struct vm *vm, struct proc_ids *ids, size_t from)
 
 /*
  * Many times what the table counts, births meanwhile included: it is no such table, and each of its
- * words would be tried as an address.
+ * words would be tried as an address.  Nor are there more processes than memory can hold: one that
+ * was just made takes 2.7 kB.
  */
 static size_t most_used(struct vm *vm)
 {
 	uint32_t count = 0;
 
 	reader_u32(&vm->rd, vm->proc_tab + vm->lay->f.ptab_count, &count);
-	return USED_MIN + 4 * (size_t)count;
+	return 4 * (size_t)count < USED_MAX - USED_MIN ? USED_MIN + 4 * (size_t)count : USED_MAX;
 }
 
 int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
