@@ -131,7 +131,8 @@ def pool(node):
                what + "abandoned less fetched is the change of the pool", there, *found)
         binary = [r for r in found if r["allocator"] == "binary_alloc"]
         key, least = {"fragmented": ("abandoned", 5), "filled again": ("fetched", 3),
-                      "emptied": ("destroyed", 5)}[what[6:-2]]
+                      # in a pool that all share (23) some empty ones wait for their creator
+                      "emptied": ("destroyed", 2)}[what[6:-2]]
         ebt.ok(ebt.total(binary, key) >= least, what + key, *binary)
         for r in found:
             mean = [r[k + "_bytes"] / r[k] for k in ("abandoned", "fetched") if r[k]]
@@ -165,9 +166,12 @@ def lifetimes(node):
     ebt.equal(ebt.in_buckets(rows, "lifetime_histogram", low, high), 12, "lifetimes: as measured",
               low, high, *rows)
     for r in rows:
-        # The rest of it is the carrier's head and the tail of a page.
-        ebt.between(0.98, r["destroyed_usage"] or 0.99, 1, "lifetimes: a single block fills it", r)
-        ebt.between(0.98, r["alive_usage"] or 0.99, 1, "lifetimes: so do those that are alive", r)
+        # The rest is the carrier's head, the tail of a page, or more where mseg had one at hand.
+        for n, size, usage in (("destroyed", "destroyed_bytes", "destroyed_usage"),
+                               ("alive", "alive_bytes", "alive_usage")):
+            if r[n]:
+                ebt.between(700000, r[usage] * r[size] / r[n], 700100,
+                            "lifetimes: what is in one of those %s is the binary" % n, r)
     totals = doc["sections"]["carrier"]["totals"]
     ebt.equal(sum(b["count"] for b in totals["lifetime_histogram"]),
               ebt.entries(ebt.rows(doc, "carrier"), "lifetime_histogram"), "lifetimes: the total")

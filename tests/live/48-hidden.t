@@ -7,8 +7,6 @@ OTP 29 hides them itself. The others are searched as if they did
 .dynsym; then bin, gc and carriers are traced with nothing else to go by.
 """
 import glob
-import importlib.machinery
-import importlib.util
 import os
 import re
 import zlib
@@ -26,14 +24,6 @@ EXPORTED = {
 # static in every build: garbage_collect() of Debian's builds, by their build id's first digits,
 # as disassembled by hand
 STATIC = {"6b8d8579": 0x1818e0, "94bcd90b": 0x204e00, "d9c20f2e": 0x3dc8a0, "a1a858f8": 0x41d100}
-
-
-def load(name):
-    """The functions of another test file."""
-    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ebt.LIVE, name + ".t"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-    loader.exec_module(module)
-    return module
 
 
 def doctor(node):
@@ -118,7 +108,7 @@ def wrong_address(text):
 
 
 if __name__ == "__main__":
-    BIN, GC, CARRIER = load("10-bin"), load("20-gc"), load("30-carrier")
+    BIN, GC, CARRIER = ebt.load("10-bin"), ebt.load("20-gc"), ebt.load("30-carrier")
     # carriers first: on a fresh node nothing is in the pool that could be fetched instead
     ebt.run(same_as_exported, CARRIER.carriers, reported, cached, BIN.made_and_dropped, BIN.exits,
             GC.forced, GC.natural)

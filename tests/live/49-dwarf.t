@@ -5,8 +5,6 @@ release's own row is used instead.
 
 An unstripped emulator is not needed: tests/unit/row_source.c prints C structs with the offsets of
 a row, and compiled with the VM's own build id they are a debug file of it."""
-import importlib.machinery
-import importlib.util
 import os
 import re
 import struct
@@ -16,14 +14,6 @@ import ebt
 LIBS = ("-lbpf", "-ldw", "-lelf", "-ljson-c", "-lcapstone", "-lz", "-ldl", "-pthread")
 MOVED = ("proc_htop=8", "ptab_tab=8", "allctr_mbcs=8", "bin_orig_size=8", "sched_no=8")
 files = {}          # of this release: what is different -> path
-
-
-def load(name):
-    """The functions of another test file."""
-    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ebt.LIVE, name + ".t"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-    loader.exec_module(module)
-    return module
 
 
 def row_source():
@@ -156,5 +146,5 @@ def garbled(node):
 
 
 if __name__ == "__main__":
-    BIN = load("10-bin")
+    BIN = ebt.load("10-bin")
     ebt.run(right, garbled, traced, moved)

@@ -1,22 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
 """What older kernels get: one perf link per site, and loops the verifier unrolls: same results."""
-import importlib.machinery
-import importlib.util
-import os
 
 import ebt
 
 ebt.ENV["EBEAM_PERF_LINKS"] = "1"
 ebt.ENV["EBEAM_NO_BPF_LOOP"] = "1"
-
-
-def load(name):
-    """The functions of another test file."""
-    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ebt.LIVE, name + ".t"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-    loader.exec_module(module)
-    return module
 
 
 def links(node):
@@ -31,5 +20,5 @@ def links(node):
 
 
 if __name__ == "__main__":
-    BIN, GC = load("10-bin"), load("20-gc")
+    BIN, GC = ebt.load("10-bin"), ebt.load("20-gc")
     ebt.run(links, BIN.made_and_dropped, BIN.exits, GC.forced, GC.natural)

@@ -18,6 +18,8 @@ import atexit
 import contextlib
 import ctypes
 import glob
+import importlib.machinery
+import importlib.util
 import json
 import os
 import re
@@ -136,6 +138,14 @@ def run(*functions, once=()):
     context = ""
     print("1..%d" % count, flush=True)
     sys.exit(failed > 0)
+
+
+def load(name):
+    """The functions of another test file."""
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(LIVE, name + ".t"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
 
 
 # ---- children ------------------------------------------------------------------
