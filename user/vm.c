@@ -18,8 +18,9 @@ void vm_check(struct vm *vm, int status, const char *name, const char *fmt, ...)
 	struct vm_check *c;
 	va_list ap;
 
+	/* none may get lost: one that failed refuses the layout */
 	if (vm->nchecks == ARRAY_SIZE(vm->checks))
-		return;
+		abort();
 	c = &vm->checks[vm->nchecks++];
 	c->status = status;
 	snprintf(c->name, sizeof(c->name), "%s", name);

@@ -93,7 +93,7 @@ struct vm {
 	uint32_t type_binary, type_drv_binary, type_proc; /* full types; type_proc 0: not known */
 	eterm_t atom_initial_call; /* '$initial_call', 0 when no process has it */
 
-	struct vm_check checks[64];
+	struct vm_check checks[128];
 	size_t nchecks, npassed;
 	struct atom_cache *atoms;
 };
