@@ -2,7 +2,7 @@
 /*
  * What was found in code and memory of a build without symbols, kept for the next run.
  *
- * Builds are few and finding takes seconds, so results are kept by build id, one small text file
+ * Builds are few and finding takes some 100 ms, so results are kept by build id, one small text file
  * each, in $XDG_CACHE_HOME/ebeam or ~/.cache/ebeam:
  *
  *	ebeam-symbols 1 0.1.0		format, version of ebeam

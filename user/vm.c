@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "prove.h"
-#include "term.h"
 #include "vm_private.h"
 
-#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
