@@ -11,9 +11,12 @@ struct options {
 	pid_t pid; /* 0: not given */
 	const char *node;
 	const char *symbols; /* file of --symbols, or NULL */
+	const char *object;  /* what the command is about: the process of `proc`; or NULL */
 	double duration_s, interval_s; /* < 0: not given */
 	bool json, exact, trace;
+	bool each, map, binaries; /* --each, --map, --binaries */
 	const char *sort, *by;
+	long depth, max_terms;	/* -1: the command's own */
 	long limit; /* -1: the command's own */
 	double max_overhead; /* percent */
 	long max_processes;  /* rows kept while tracing */
@@ -26,11 +29,19 @@ struct cmd {
 	int (*run)(const struct cmd *cmd, const struct options *opt);
 	const char *args;     /* as in usage */
 	const char *examples; /* real ones, for -h */
+	bool takes_object;    /* one word behind its name */
 };
 
 int cmd_trace(const struct cmd *cmd, const struct options *opt);
 int cmd_list(const struct cmd *cmd, const struct options *opt);
 int cmd_doctor(const struct cmd *cmd, const struct options *opt);
+int cmd_info(const struct cmd *cmd, const struct options *opt);
+int cmd_ps(const struct cmd *cmd, const struct options *opt);
+int cmd_proc(const struct cmd *cmd, const struct options *opt);
+int cmd_mem(const struct cmd *cmd, const struct options *opt);
+int cmd_carrier(const struct cmd *cmd, const struct options *opt);
+int cmd_ets(const struct cmd *cmd, const struct options *opt);
+int cmd_port(const struct cmd *cmd, const struct options *opt);
 
 /* The pid that -p, -n, or the lack of both, means; 0 with a failure noted. */
 pid_t pick_target(const struct options *opt);

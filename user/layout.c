@@ -191,6 +191,18 @@ bool layout_field_landmark(enum layout_field field)
 	}
 }
 
+bool layout_field_read(enum layout_field field)
+{
+	switch (field) {
+#define L(name, strukt, path, kind) case LF_##name:
+	EBEAM_LAYOUT_READ_FIELDS(L)
+#undef L
+		return true;
+	default:
+		return false;
+	}
+}
+
 unsigned int *layout_field_at(struct layout *lay, enum layout_field field)
 {
 	static const size_t at[] = {

@@ -89,6 +89,8 @@ const char *layout_field_struct(enum layout_field field);
 bool layout_field_unproven(enum layout_field field);
 /* True for what EBEAM_LAYOUT_LANDMARKS lists. */
 bool layout_field_landmark(enum layout_field field);
+/* True for what EBEAM_LAYOUT_READ_FIELDS lists. */
+bool layout_field_read(enum layout_field field);
 /* The field's place in a row, to be read or changed. */
 unsigned int *layout_field_at(struct layout *lay, enum layout_field field);
 /* Name, path and value of every field: -vv. */

@@ -19,22 +19,22 @@ static const struct cmd commands[] = {
 	  "  ebeam trace                      the only Erlang VM of this host, for 10 s\n"
 	  "  ebeam trace -n rabbit -d 60      node rabbit@..., for a minute\n"
 	  "  ebeam trace -p 812 --json        one JSON document\n"
-	  "  ebeam trace -i 5                 a report every 5 s until Ctrl-C\n" },
+	  "  ebeam trace -i 5                 a report every 5 s until Ctrl-C\n", false },
 	{ "alloc", "allocations, by Erlang process and type", WANT_ALLOC, cmd_trace,
 	  "[--by type|process|initial_call]",
 	  "  ebeam alloc -p 812 --by type     what is allocated, whoever does it\n"
-	  "  ebeam alloc --sort frees -l 0    all rows, most frees first\n" },
+	  "  ebeam alloc --sort frees -l 0    all rows, most frees first\n", false },
 	{ "bin", "refc binaries: who holds, creates and frees them", WANT_BIN, cmd_trace, "--trace",
-	  "  ebeam bin --trace -d 30          watch for half a minute, then look at who holds\n" },
+	  "  ebeam bin --trace -d 30          watch for half a minute, then look at who holds\n", false },
 	{ "carrier", "carriers created, grown and destroyed, and by whom", WANT_CARRIER, cmd_trace,
 	  "--trace",
-	  "  ebeam carrier --trace -d 300     rare events: watching long costs next to nothing\n" },
+	  "  ebeam carrier --trace -d 300     rare events: watching long costs next to nothing\n", false },
 	{ "gc", "collections and their pauses, by Erlang process", WANT_GC, cmd_trace, "",
-	  "  ebeam gc --sort pause_max_ns     longest pauses first\n" },
+	  "  ebeam gc --sort pause_max_ns     longest pauses first\n", false },
 	{ "list", "the Erlang VMs of this host", 0, cmd_list, "",
-	  "  ebeam list\n  ebeam list --json\n" },
+	  "  ebeam list\n  ebeam list --json\n", false },
 	{ "doctor", "what works here: kernel, capabilities, symbols, layout proof, every site", 0,
-	  cmd_doctor, "", "  ebeam doctor -p 812\n" },
+	  cmd_doctor, "", "  ebeam doctor -p 812\n", false },
 };
 
 static void usage(FILE *out, const struct cmd *cmd)
@@ -234,7 +234,7 @@ static int parse_long(const char *what, const char *arg, long min, long max, lon
 }
 
 enum { OPT_JSON = 256, OPT_SORT, OPT_MAX_OVERHEAD, OPT_MAX_PROCESSES, OPT_EXACT, OPT_TRACE, OPT_BY,
-       OPT_SYMBOLS };
+       OPT_SYMBOLS, OPT_EACH, OPT_MAP, OPT_BINARIES, OPT_DEPTH, OPT_MAX_TERMS };
 
 static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, 'p' },
@@ -250,6 +250,11 @@ static const struct option long_options[] = {
 	{ "trace", no_argument, NULL, OPT_TRACE },
 	{ "symbols", required_argument, NULL, OPT_SYMBOLS },
 	{ "by", required_argument, NULL, OPT_BY },
+	{ "each", no_argument, NULL, OPT_EACH },
+	{ "map", no_argument, NULL, OPT_MAP },
+	{ "binaries", no_argument, NULL, OPT_BINARIES },
+	{ "depth", required_argument, NULL, OPT_DEPTH },
+	{ "max-terms", required_argument, NULL, OPT_MAX_TERMS },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -309,6 +314,21 @@ static int parse(int argc, char **argv, struct options *opt, bool *help, bool *v
 		case OPT_BY:
 			opt->by = optarg;
 			break;
+		case OPT_EACH:
+			opt->each = true;
+			break;
+		case OPT_MAP:
+			opt->map = true;
+			break;
+		case OPT_BINARIES:
+			opt->binaries = true;
+			break;
+		case OPT_DEPTH:
+			err = parse_long("--depth", optarg, 1, 1 << 20, &opt->depth);
+			break;
+		case OPT_MAX_TERMS:
+			err = parse_long("--max-terms", optarg, 1, 1 << 30, &opt->max_terms);
+			break;
 		case 'v':
 			verbosity++;
 			break;
@@ -355,6 +375,8 @@ static int run(int argc, char **argv, struct options *opt)
 		if (!cmd)
 			return fail(EXIT_USAGE, "`ebeam -h` lists them", "unknown command `%s`",
 				    argv[optind]);
+		if (cmd->takes_object && optind + 1 < argc)
+			opt->object = argv[++optind];
 		if (optind + 1 < argc)
 			return fail(EXIT_USAGE, "`ebeam -h` shows the options",
 				    "unexpected argument `%s`", argv[optind + 1]);
@@ -378,7 +400,7 @@ int main(int argc, char **argv)
 {
 	struct options opt = {
 		.duration_s = -1, .interval_s = -1, .limit = -1, .max_overhead = 2,
-		.max_processes = 16384,
+		.max_processes = 16384, .depth = -1, .max_terms = -1,
 	};
 
 	setlocale(LC_CTYPE, ""); /* text may go to a terminal that knows no UTF-8 */

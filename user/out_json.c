@@ -101,6 +101,38 @@ static json_object *calls_json(const struct model *m)
 	return list;
 }
 
+static json_object *item_json(const struct item *it)
+{
+	json_object *o;
+	size_t i;
+
+	switch (it->kind) {
+	case ITEM_NULL:
+		return NULL;
+	case ITEM_U64:
+		return u64(it->u);
+	case ITEM_I64:
+		return json_object_new_int64(it->i);
+	case ITEM_DOUBLE:
+		return number(it->d);
+	case ITEM_BOOL:
+		return json_object_new_boolean(it->b);
+	case ITEM_TEXT:
+		return json_object_new_string(it->text);
+	case ITEM_LIST:
+		o = json_object_new_array();
+		for (i = 0; i < it->list.n; i++)
+			json_object_array_add(o, item_json(it->list.v[i]));
+		return o;
+	case ITEM_OBJECT:
+		o = json_object_new_object();
+		for (i = 0; i < it->list.n; i++)
+			json_object_object_add(o, it->list.v[i]->key, item_json(it->list.v[i]));
+		return o;
+	}
+	return NULL;
+}
+
 static json_object *value_json(const struct value *v)
 {
 	switch (v->kind) {
@@ -124,6 +156,8 @@ static json_object *value_json(const struct value *v)
 		return holders_json(v->holders);
 	case VAL_CALLS:
 		return calls_json(v->calls);
+	case VAL_ITEM:
+		return v->item ? item_json(v->item) : NULL;
 	}
 	return NULL;
 }

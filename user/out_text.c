@@ -33,7 +33,7 @@
 #define CELL 512
 #define STARS 40
 
-static size_t term_width(void)
+size_t out_text_width(void)
 {
 	const char *env = getenv("COLUMNS");
 	struct winsize ws;
@@ -58,7 +58,7 @@ static size_t text_width(const char *s)
 	return n;
 }
 
-static bool utf8_locale(void)
+bool out_text_utf8(void)
 {
 	return !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
@@ -66,7 +66,7 @@ static bool utf8_locale(void)
 /* Text as the terminal can take it: a UTF-8 name's second byte may steer one that is Latin-1. */
 static void fit_charset(const char *in, char *buf, size_t size)
 {
-	bool utf8 = utf8_locale();
+	bool utf8 = out_text_utf8();
 	size_t n = 0;
 
 	for (; *in && n + 5 < size; in++) {
@@ -103,6 +103,19 @@ static void fmt_cell_bytes(double n, char *buf, size_t size)
 		snprintf(buf, size, "%s", text);
 }
 
+static bool item_number(const struct item *it, double *n)
+{
+	if (it && it->kind == ITEM_U64)
+		*n = it->u;
+	else if (it && it->kind == ITEM_I64)
+		*n = it->i;
+	else if (it && it->kind == ITEM_DOUBLE)
+		*n = it->d;
+	else
+		return false;
+	return true;
+}
+
 static void cell(const struct table *t, const struct column *c, const void *row, char *buf,
 		 size_t size)
 {
@@ -134,6 +147,12 @@ static void cell(const struct table *t, const struct column *c, const void *row,
 	case VAL_DOUBLE:
 		n = v.d;
 		break;
+	case VAL_ITEM:
+		if (!item_number(v.item, &n)) {
+			fit_charset(v.item && v.item->kind == ITEM_TEXT ? v.item->text : "-", buf, size);
+			return;
+		}
+		break;
 	default:
 		snprintf(buf, size, "-");
 		return;
@@ -164,7 +183,7 @@ static void put(const char *s, size_t w, bool right, bool last)
 				n++;
 			putchar(*s);
 		}
-		fputs(utf8_locale() ? "\u2026" : "+", stdout);
+		fputs(out_text_utf8() ? "\u2026" : "+", stdout);
 		return;
 	}
 	if (right)
@@ -209,7 +228,7 @@ static void print_wrapped(const char *indent, const char *s)
 
 	fit_charset(s, buf, sizeof(buf));
 	fputs(indent, stdout);
-	put_wrapped(buf, strlen(indent), term_width());
+	put_wrapped(buf, strlen(indent), out_text_width());
 	putchar('\n');
 }
 
@@ -322,7 +341,7 @@ static void fit(const struct table *t, struct widths *c, size_t width)
 
 static void print_rows(const struct table *t)
 {
-	size_t width = term_width(), i, k, last = 0;
+	size_t width = out_text_width(), i, k, last = 0;
 	struct widths c;
 	char buf[CELL];
 
@@ -449,7 +468,7 @@ static void fmt_cells(const struct hist *h, const struct shape *s, char *buf, si
 	static const char *const blocks[] = { "\u00b7", "\u2581", "\u2582", "\u2583", "\u2584",
 					      "\u2585", "\u2586", "\u2587", "\u2588" };
 	static const char *const ascii[] = { "_", ".", ":", "-", "=", "+", "*", "#", "@" };
-	const char *const *cells = utf8_locale() ? blocks : ascii;
+	const char *const *cells = out_text_utf8() ? blocks : ascii;
 	double height;
 	size_t n = 0;
 	int i;
@@ -527,7 +546,7 @@ static void print_head(const struct report *r)
 			 vm->jit ? "jit" : "emu", i == 2 ? "" : schedulers, up, rss,
 			 vm->target.container[0] ? "  in " : "", vm->target.container,
 			 vm->unverified ? "  (layout unverified)" : "");
-		if (text_width(line) <= term_width())
+		if (text_width(line) <= out_text_width())
 			break;
 	}
 	print_wrapped("", line);
@@ -617,6 +636,17 @@ static void print_foot(const struct report *r)
 		print_wrapped("note: ", run->notes[i]);
 }
 
+static void print_block(const struct text_block *b)
+{
+	size_t i;
+
+	putchar('\n');
+	if (b->title)
+		puts(b->title);
+	for (i = 0; i < b->n; i++)
+		puts(b->lines[i]);
+}
+
 static void print_section(const struct table *t)
 {
 	size_t k;
@@ -625,20 +655,24 @@ static void print_section(const struct table *t)
 		printf("\n%s: %s\n", t->name, t->headline);
 	if (t->verdict[0])
 		print_wrapped("  ", t->verdict);
-	if (t->nrows)
+	if (t->rows_hidden)
+		;
+	else if (t->nrows)
 		print_rows(t);
 	else
 		puts("  nothing seen");
-	if (t->nrows < t->nrows_all)
+	if (t->nrows < t->nrows_all && !t->rows_hidden)
 		printf("... %zu more rows (-l 0 shows all)\n", t->nrows_all - t->nrows);
 	for (k = 0; k < t->nhists; k++)
 		print_hist(&t->hists[k]);
+	for (k = 0; k < t->nblocks; k++)
+		print_block(&t->blocks[k]);
 }
 
 /* How many rows were cut shares a line with the histogram where both fit. */
 static void print_compact(const struct table *t)
 {
-	size_t width = term_width(), k;
+	size_t width = out_text_width(), k;
 	char line[640], more[48] = "", indent[64];
 
 	putchar('\n');

@@ -8,12 +8,13 @@
 #define EBEAM_REPORT_H
 
 #include "guard.h"
+#include "item.h"
 #include "model.h"
 #include "vm.h"
 
 /* VAL_HIST: NULL is an empty one */
 enum value_kind { VAL_NONE, VAL_U64, VAL_I64, VAL_DOUBLE, VAL_TEXT, VAL_BOOL, VAL_HIST, VAL_BY,
-		  VAL_HOLDERS, VAL_CALLS };
+		  VAL_HOLDERS, VAL_CALLS, VAL_ITEM };
 
 struct value {
 	enum value_kind kind; /* VAL_NONE: cannot be had: null in JSON, - in text */
@@ -27,6 +28,7 @@ struct value {
 		const struct carrier_row *by;
 		const struct bin_row *holders;
 		const struct model *calls;
+		const struct item *item; /* in JSON only, unless it is text or a number */
 	};
 };
 
@@ -38,6 +40,7 @@ enum {
 	COL_EST = 4,	 /* only where something was not watched all the time */
 	COL_DROP = 8,	 /* goes where the terminal is narrow; COL_SOONER(n): in that order */
 	COL_LOW_BAD = 16, /* sorts ascending: names */
+	COL_NO_SORT = 64, /* lists and the like */
 	COL_WRAP = 32,	  /* the last column: goes on in the next line */
 };
 
@@ -59,7 +62,7 @@ struct total {
 	struct value value;
 };
 
-#define TABLE_TOTALS 24
+#define TABLE_TOTALS 40
 #define TABLE_HISTS 3
 
 /* A histogram over all rows of a table. */
@@ -71,6 +74,13 @@ struct table_hist {
 	enum unit unit;	   /* of what its bounds are */
 	bool main;	   /* shown in a compact report, too */
 	int slots;	   /* the last of them has no upper bound; 0: EB_HIST_SLOTS */
+};
+
+/* Lines of text that no table could show: a map, bars, a printed term.  Not in JSON. */
+struct text_block {
+	char *title; /* or NULL */
+	char **lines; /* fit for the terminal: escaped, within out_text_width() */
+	size_t n, cap;
 };
 
 struct table {
@@ -88,6 +98,9 @@ struct table {
 	/* processes, or events, that got no row of their own; how wrong any one process may be */
 	uint64_t other_processes, other_events, other_bound;
 	enum unit other_unit;
+	struct text_block *blocks; /* shown below the rows; owned */
+	size_t nblocks;
+	bool rows_hidden; /* in text: the blocks tell it all */
 };
 
 struct run_info {
@@ -129,7 +142,21 @@ void report_table(const struct model *m, unsigned int section, const char *sort,
 void report_plain(struct table *t, const char *name, const struct column *cols, size_t ncols,
 		  const void *rows, size_t row_size, size_t nrows);
 void report_table_free(struct table *t);
+/*
+ * The same, sorted by @sort, or by @default_sort where that is NULL or no key, and cut to @limit rows
+ * (0: all).
+ */
+void report_rows(struct table *t, const char *name, const struct column *cols, size_t ncols,
+		 const void *rows, size_t row_size, size_t nrows, const char *sort,
+		 const char *default_sort, size_t limit);
+/* A new block of text, and a line in it (printf; copied). */
+struct text_block *report_block(struct table *t, const char *title);
+void report_line(struct text_block *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Columns of the terminal, 100 where there is none. */
+size_t out_text_width(void);
+/* May text have characters beyond ASCII? */
+bool out_text_utf8(void);
 /* Render to stdout; -1 when it cannot be written (errno). */
 int out_text(const struct report *r);
 int out_json(const struct report *r);

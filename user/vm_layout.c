@@ -157,10 +157,30 @@ static size_t layouts_to_try(struct vm *vm, struct attempt *out, char *why, size
 	return k;
 }
 
+/*
+ * EBEAM_TEST_MOVE=FIELD:BYTES[,...], for tests: as if these fields lay elsewhere.  What is wrong must be
+ * noticed, or make no difference: it must never be shown.
+ */
+static void move_fields(struct layout *lay)
+{
+	const char *spec = getenv("EBEAM_TEST_MOVE");
+	size_t len;
+	int i;
+
+	for (; spec && *spec; spec += strcspn(spec, ","), spec += *spec == ',') {
+		len = strcspn(spec, ":,");
+		for (i = 0; i < LAYOUT_NFIELDS && spec[len] == ':'; i++)
+			if (strlen(layout_field_name(i)) == len &&
+			    !strncmp(layout_field_name(i), spec, len))
+				*layout_field_at(lay, i) += atoi(spec + len + 1);
+	}
+}
+
 static void take(struct vm *vm, const struct attempt *a)
 {
 	vm->row = a->row;
 	vm->layout = a->layout;
+	move_fields(&vm->layout);
 	vm->lay = &vm->layout;
 	vm->trust = a->trust;
 	vm->unverified = a->trust == LAYOUT_NEIGHBOUR || vm->jit != a->layout.jit ||

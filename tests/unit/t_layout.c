@@ -243,7 +243,8 @@ static void verdict(struct bench *b, const char *what)
 	good = refused_or(b->path, why, sizeof(why), in_doubt);
 	for (i = 0; i < LAYOUT_NFIELDS; i++) {
 		moved = *at(b, i) != *layout_field_at(&was, i);
-		in_use |= moved && !layout_field_landmark(i) && !in_doubt[i];
+		in_use |= moved && !layout_field_landmark(i) && !in_doubt[i] &&
+			  !layout_field_read(i);
 		nmoved += moved;
 		listed |= moved && layout_field_unproven(i);
 	}
@@ -263,7 +264,8 @@ static void moved_fields(struct bench *b)
 
 	for (i = 0; i < LAYOUT_NFIELDS; i++)
 		for (step = -8; step <= 8; step += 4) {
-			if (!step || *at(b, i) == LAYOUT_ABSENT || *at(b, i) + step > 1 << 20)
+			if (!step || *at(b, i) == LAYOUT_ABSENT || *at(b, i) + step > 1 << 20 ||
+			    layout_field_read(i))
 				continue;
 			*at(b, i) += step;
 			snprintf(what, sizeof(what), "%s moved by %d", layout_field_name(i), step);
