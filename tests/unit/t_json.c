@@ -3,6 +3,7 @@
  * A whole report as JSON: its keys and values, what is null, what is left out; an empty table, and
  * the document of an error.
  */
+#include "columns.h"
 #include "report_model.h"
 
 #include <json-c/json.h>
@@ -223,6 +224,75 @@ static void small(void)
 	failure_clear();
 }
 
+/* --- trees and blocks --- */
+
+struct leaf {
+	struct item *tree, *name;
+	uint64_t n;
+};
+
+GET_ITEM(leaf_tree, struct leaf, r->tree)
+GET_ITEM(leaf_name, struct leaf, r->name)
+GET_U(leaf_n, struct leaf, r->n)
+
+static const struct column leaf_columns[] = {
+	{ "name", "NAME", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "", leaf_name },
+	{ "n", "N", UNIT_NONE, COL_TEXT, "", leaf_n },
+	{ "tree", "", UNIT_NONE, COL_NO_SORT, "", leaf_tree },
+};
+
+static void trees(void)
+{
+	struct leaf rows[3] = { { .n = 1 }, { .n = 3 }, { .n = 2 } };
+	struct report r = { .tables = tables, .ntables = 1, .run = { .command = "tree" } };
+	struct item *list = item_new(ITEM_LIST), *o = item_new(ITEM_OBJECT);
+	json_object *doc;
+	char *out;
+
+	rows[1].name = item_text("three");
+	rows[1].tree = o;
+	item_set(o, "list", list);
+	item_push(list, item_u64(UINT64_MAX));
+	item_push(list, item_text(NULL));
+	item_push(list, item_bool(true));
+	item_push(list, item_double(0.25));
+	item_push(list, item_text("a \"b\""));
+	ok(item_get(o, "list") == list && !item_get(o, "other") && !item_get(list, "list"),
+	   "a child of an object is found by its key");
+	report_rows(&tables[0], "tree", leaf_columns, ARRAY_SIZE(leaf_columns), rows, sizeof(*rows), 3,
+		    "no such key", "n", 2);
+	report_line(report_block(&tables[0], "a block"), "line %d", 1);
+	report_line(&tables[0].blocks[0], "and %s", "another");
+	out = captured(out_json, &r);
+	doc = json_tokener_parse(out);
+	is_str(string(doc, "/rows/0/tree/list/0"), "18446744073709551615",
+	       "JSON: a tree's numbers are exact");
+	ok(json_object_array_length(at(doc, "/rows/0/tree/list")) == 5 &&
+		   !at(doc, "/rows/0/tree/list/1"),
+	   "JSON: what a tree does not know is null");
+	is_str(string(doc, "/rows/0/tree/list/4"), "a \"b\"", "JSON: its text");
+	ok(json_object_array_length(at(doc, "/rows")) == 2 &&
+		   !strcmp(string(doc, "/rows/1/n"), "2") &&
+		   !strcmp(string(doc, "/totals/rows"), "3"),
+	   "JSON: rows by the default key, cut to the limit, all of them counted");
+	ok(!at(doc, "/rows/1/tree"), "JSON: no tree is null");
+	ok(!strstr(out, "another"), "JSON: blocks of text are not in it");
+	json_object_put(doc);
+	free(out);
+	out = captured(out_text, &r);
+	ok(strstr(out, "\n\na block\nline 1\nand another\n"), "text: a block with its title");
+	ok(strstr(out, "three  3\n"), "text: a leaf is shown as what it is");
+	free(out);
+	tables[0].rows_hidden = true;
+	out = captured(out_text, &r);
+	ok(!strstr(out, "three") && strstr(out, "line 1") && !strstr(out, "more rows"),
+	   "text: rows that are hidden");
+	free(out);
+	report_table_free(&tables[0]);
+	item_free(rows[1].name);
+	item_free(rows[1].tree);
+}
+
 int main(void)
 {
 	struct report r;
@@ -235,6 +305,7 @@ int main(void)
 	documents(&r);
 	free_report();
 	small();
+	trees();
 	model_free(&m);
 	return done();
 }
