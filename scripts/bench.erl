@@ -14,6 +14,7 @@
 %%             runs with +MBsbct 8                                -> ok
 %%   pairs N   start N pairs that play ping-pong, for ever        -> ok
 %%   crowd N   start N idle processes, 3 refc binaries each       -> ok
+%%   setup WHAT N, inside WHAT   see bench_read.erl               -> ok, microseconds
 %%   ops       round trips so far                                 -> Ops
 -module(bench).
 -export([main/0, worker/1, pinger/3, ponger/0, idle/1]).
@@ -31,12 +32,15 @@ console(Port, State) ->
     receive
         {Port, {data, {eol, Line}}} ->
             [Command | Args] = [binary_to_list(W) || W <- binary:split(Line, <<" ">>, [global])],
-            {Answer, New} = command(Command, [list_to_integer(A) || A <- Args], State),
+            {Answer, New} = command(Command, [number(A) || A <- Args], State),
             port_command(Port, [Answer, $\n]),
             console(Port, New);
         {Port, eof} ->
             erlang:halt(0, [{flush, false}])
     end.
+
+number(Word) ->
+    try list_to_integer(Word) catch error:badarg -> Word end.
 
 command("ops", [], #{counters := C} = State) ->
     Ops = lists:sum([counters:get(C, 8 * I) || I <- lists:seq(1, 64)]),
@@ -56,6 +60,10 @@ command("crowd", [N], State) ->
          receive {Pid, ready} -> ok end
      end || _ <- lists:seq(1, N)],
     {"ok", State};
+command("inside", [What], State) ->
+    {integer_to_list(bench_read:inside(What)), State};
+command("setup", [What, N], State) ->
+    {atom_to_list(bench_read:setup(What, N)), State};
 command(Op, [N], State) ->
     {Pid, New} = worker_of(Op, State),
     Pid ! {self(), N},
