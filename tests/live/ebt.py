@@ -332,6 +332,7 @@ class Node:
         inside = self.dir[len(self.root):]
         shutil.copy(os.path.join(TESTS, "nodes", "fixture.erl"), self.dir)
         self.lines = None
+        self.loaded = set()
         self.child = start(
             [*wrap, "chroot", self.root, bindir + "/erlexec", "+S", "2:2", *flags, "-noinput",
              "-eval", '{ok, M, Code} = compile:file("%s/fixture.erl", [binary, report]), '
@@ -397,6 +398,16 @@ class Node:
             seen.append(self.ran_ns())
             return len(seen) > 5 and len(set(seen[-6:])) == 1
         wait_for(still, "the node to be quiet")
+
+    def load(self, name):
+        """Compile tests/nodes/NAME.erl in the node, and load it; once."""
+        if name in self.loaded:
+            return
+        shutil.copy(os.path.join(TESTS, "nodes", name + ".erl"), self.dir)
+        self.eval("(fun() -> {ok, M, Code} = compile:file(\"%s/%s.erl\", [binary, return_errors]), "
+                  "{module, M} = code:load_binary(M, \"%s.erl\", Code) end)()"
+                  % (self.inside, name, name))
+        self.loaded.add(name)
 
     def add_library(self, name):
         """A library for the node, made with the headers of this machine; False: it was there."""
@@ -575,6 +586,88 @@ def in_buckets(found, key, low, high):
 def entries(found, key):
     """Count in all buckets."""
     return sum(b["count"] for r in found for b in r[key])
+
+
+# ---- the node's own word ---------------------------------------------------------
+
+def sandwich(node, ask, read, moving=(), what="sandwich", at_least=1):
+    """What READ() finds equals what the node says of itself.
+
+    ASK is an Erlang expression for Node.eval(): a map of keys, or a list of {Row, map of keys}.
+    READ returns the same as a dict, or as a dict or list of pairs of row and dict; keys that the
+    node was not asked for do not count, rows do. The node answers, then is quiet, then READ runs,
+    then the node answers again. A value that is the same in both answers must be ours, exactly.
+    One that is not must have its key in MOVING (for a row that came or went: "row"), and ours must
+    be between the two, or one of them where it is no number. At least AT_LEAST values are compared.
+    What READ returned.
+    """
+    node.eval(ask)              # what it loads and makes the first time
+    before = node.eval(ask)
+    node.quiet()
+    ours = read()
+    after = node.eval(ask)
+    compared, wrong = differences(before, ours, after, moving)
+    if compared < at_least:
+        wrong.append("only %d values were compared, want %d" % (compared, at_least))
+    more = ["... and %d more" % (len(wrong) - 30)] if len(wrong) > 30 else []
+    ok(not wrong, "%s: %d values are the node's own" % (what, compared), *wrong[:30], *more)
+    return ours
+
+
+def by_row(answer):
+    """{row: {key: value}} of a list of rows, or a dict of them. A row twice: Failure."""
+    found = {}
+    for name, keys in answer.items() if isinstance(answer, dict) else answer:
+        name = tuple(name) if isinstance(name, list) else name
+        if name in found:
+            raise Failure("row %r is there twice" % (name,))
+        found[name] = keys
+    return found
+
+
+def differences(before, ours, after, moving):
+    """(how many values were compared, what is wrong with ours): see sandwich()."""
+    if isinstance(before, dict):        # no rows, whatever the values are
+        before, ours, after = {None: before}, {None: ours}, {None: after}
+    before, ours, after = by_row(before), by_row(ours), by_row(after)
+    wrong, compared = [], 0
+    for name in {**before, **after, **ours}:
+        told = (name in before) + (name in after)
+        if told < 2:
+            if name in ours and not told:
+                wrong.append("row %r: not in the node's answers" % (name,))
+            if told and "row" not in moving:
+                wrong.append("row %r: in one of the node's answers only" % (name,))
+            continue
+        if name not in ours:
+            wrong.append("row %r: missing in ours" % (name,))
+            continue
+        for key in {**before[name], **after[name]}:
+            compared += 1
+            values = [answer[name].get(key, "(no such key)") for answer in (before, ours, after)]
+            reason = difference(*values, key in moving)
+            if reason:
+                wrong.append("%s%s: %s: before %r, ours %r, after %r"
+                             % ("" if name is None else "row %r: " % (name,), key, reason, *values))
+    return compared, wrong
+
+
+def difference(before, ours, after, may_move):
+    """What is wrong with one value, or None. True is not 1, and 1.0 is."""
+    def same(a, b):
+        return a == b and isinstance(a, bool) == isinstance(b, bool)
+
+    def number(a):
+        return isinstance(a, (int, float)) and not isinstance(a, bool)
+    if same(before, after):
+        return None if same(ours, before) else "differs"
+    if not may_move:
+        return "moved"
+    if number(before) and number(after):
+        good = number(ours) and min(before, after) <= ours <= max(before, after)
+    else:
+        good = same(ours, before) or same(ours, after)
+    return None if good else "not between"
 
 
 # ---- is it clean? ------------------------------------------------------------------
