@@ -156,6 +156,7 @@
 	/* what processes are doing, and have: snap_ps.c */					\
 	L(proc_arity, "Process", "arity", MUST)							\
 	L(proc_arity_size, "Process", "arity#size", MUST)					\
+	L(proc_max_arg_reg, "Process", "max_arg_reg", MUST)					\
 	L(proc_arg_reg, "Process", "arg_reg", MUST)						\
 	L(proc_def_arg_reg, "Process", "def_arg_reg", MUST)					\
 	L(proc_i, "Process", "i", MUST)								\
@@ -186,6 +187,8 @@
 	L(proc_sig_last, "Process", "sig_qs.last", MUST)					\
 	L(proc_sig_save, "Process", "sig_qs.save", MUST)					\
 	L(proc_sig_cont, "Process", "sig_qs.cont", MUST)					\
+	L(proc_sig_cont_last, "Process", "sig_qs.cont_last", MUST)				\
+	L(proc_sig_signals, "Process", "sig_qs.nmsigs.next", MUST)				\
 	L(proc_sig_len, "Process", "sig_qs.mq_len|sig_qs.len", MUST)				\
 	L(proc_sig_mlenoffs, "Process", "sig_qs.mlenoffs", MAY)					\
 	L(proc_sig_markers, "Process", "sig_qs.recv_mrk_blk", MAY)				\
@@ -193,6 +196,7 @@
 	L(proc_inq_first, "Process", "sig_inq.first", MUST)					\
 	L(proc_inq_last, "Process", "sig_inq.last", MUST)					\
 	L(proc_inq_len, "Process", "sig_inq.mlenoffs|sig_inq.len", MUST)			\
+	L(proc_inq_signals, "Process", "sig_inq.nmsigs.next", MUST)				\
 	L(proc_inq_buffers, "Process", "sig_inq_buffers.counter|sig_inq_buffers.value|sig_inq_buffers", MAY) \
 	L(inqbuf_slots, "ErtsSignalInQueueBufferArray", "slots", MAY)				\
 	L(inqbuf_slot_size, "ErtsSignalInQueueBuffer", "#size", MAY)				\
