@@ -297,6 +297,9 @@
 	/* tables: snap_ets.c */								\
 	L(table_fix_count, "DbTableCommon", "fix_count.counter|fix_count.value|fix_count", MUST) \
 	L(table_type, "DbTableCommon", "type", MUST)						\
+	L(table_fixing, "DbTableCommon", "fixing_procs", MUST)					\
+	L(table_rwlock_size, "DbTableCommon", "rwlock#size", MUST)				\
+	L(table_fixlock_size, "DbTableCommon", "fixlock#size", MUST)				\
 	L(table_owner, "DbTableCommon", "owner", MUST)						\
 	L(table_heir, "DbTableCommon", "heir", MUST)						\
 	L(table_name, "DbTableCommon", "the_name", MUST)					\
