@@ -226,6 +226,9 @@
 	L(sched_run_queue, "ErtsSchedulerData", "run_queue", MUST)				\
 	L(sched_registers, "ErtsSchedulerData", "registers|x_reg_array", MUST)			\
 	L(sched_shadow, "ErtsSchedulerData", "dirty_shadow_process", MUST)			\
+	L(sched_ssi, "ErtsSchedulerData", "ssi", MUST)					\
+	L(ssi_scheduler, "ErtsSchedulerSleepInfo", "esdp", MUST)			\
+	L(ssi_flags, "ErtsSchedulerSleepInfo", "flags.counter|flags.value|flags", MUST)	\
 	L(runq_stride, "ErtsAlignedRunQueue", "#size", MUST)					\
 	L(runq_ix, "ErtsRunQueue", "ix", MUST)							\
 	L(runq_len, "ErtsRunQueue", "len.counter|len.value|len", MUST)				\
@@ -233,6 +236,9 @@
 	L(runq_scheduler, "ErtsRunQueue", "scheduler", MUST)					\
 	L(runq_reductions, "ErtsRunQueue", "procs.reductions", MUST)				\
 	L(runq_switches, "ErtsRunQueue", "procs.context_switches", MUST)			\
+	L(runq_prio, "ErtsRunQueue", "procs.prio_info", MUST)				\
+	L(runq_prio_size, "ErtsRunQueue", "procs.prio_info#size", MUST)			\
+	L(runq_ports, "ErtsRunQueue", "ports.info", MUST)				\
 	/* terms: term_*.c */									\
 	L(bin_flags, "Binary", "intern.flags|flags", MUST)					\
 	L(bin_apparent, "Binary", "intern.apparent_size", MAY)					\
@@ -350,6 +356,7 @@
 	L(regproc_pt, "RegProc", "pt", MUST)							\
 	/* allocators: snap_mem.c, snap_carrier.c */						\
 	L(allctr_strategy, "Allctr_t", "alloc_strat", MUST)					\
+	L(allctr_t, "Allctr_t", "t", MUST)						\
 	L(allctr_atags, "Allctr_t", "atags", MUST)						\
 	L(allctr_ramv, "Allctr_t", "ramv", MUST)						\
 	L(allctr_thread_safe, "Allctr_t", "thread_safe", MUST)					\
@@ -366,6 +373,9 @@
 	L(allctr_pooled_tree, "Allctr_t", "cpool.pooled_tree", MUST)				\
 	L(allctr_dc_list, "Allctr_t", "cpool.dc_list.first", MUST)				\
 	L(allctr_util_limit, "Allctr_t", "cpool.util_limit", MUST)				\
+	L(allctr_free_limit, "Allctr_t", "cpool.free_util_limit", MAY)			\
+	L(allctr_pool_limit, "Allctr_t", "cpool.in_pool_limit", MUST)			\
+	L(allctr_pool_free, "Allctr_t", "cpool.fblk_min_limit", MUST)			\
 	L(allctr_fix, "Allctr_t", "fix", MUST)							\
 	L(cstats_max, "CarriersStats_t", "max", MUST)						\
 	L(cstats_max_ever, "CarriersStats_t", "max_ever", MUST)					\
@@ -392,6 +402,8 @@
 	L(mseg_segments, "ErtsMsegAllctr_t", "segments.current.no", MUST)			\
 	L(mseg_segments_size, "ErtsMsegAllctr_t", "segments.current.sz", MUST)			\
 	L(mseg_max_cache, "ErtsMsegAllctr_t", "max_cache_size", MUST)				\
+	L(mseg_abs_fit, "ErtsMsegAllctr_t", "abs_max_cache_bad_fit", MUST)		\
+	L(mseg_rel_fit, "ErtsMsegAllctr_t", "rel_max_cache_bad_fit", MUST)		\
 	L(mseg_calls_alloc, "ErtsMsegAllctr_t", "calls.alloc", MUST)				\
 	L(mapper_super_total, "ErtsMemMapper", "size.supercarrier.total", MUST)			\
 	L(mapper_super_used, "ErtsMemMapper", "size.supercarrier.used.total", MUST)		\
@@ -413,8 +425,8 @@
 
 /* M(name): those that no command uses, only proofs of others. */
 #define EBEAM_LAYOUT_LANDMARKS(M)                                                                  \
-	M(ptab_element_size) M(proc_live_hf_end) M(sched_ets_count) M(sched_ets_clist)             \
-	M(table_next) M(allctr_mbc_header) M(allctr_pool_number) M(allctr_sentinel)                \
+	M(ptab_element_size) M(proc_live_hf_end) M(sched_ets_clist)             \
+	M(table_next) M(allctr_mbc_header) M(allctr_sentinel)                \
 	M(allctr_main_carrier) M(allctr_mseg_mmapper) M(allctr_creating_mbc)                       \
 	M(allctr_destroying_mbc) M(carrier_cpool) M(carrier_creator) M(carrier_pool_next)          \
 	M(thrspec_aix) M(frag_alloc_size) M(frag_used_size) M(frag_mem) M(msg_next)                \
