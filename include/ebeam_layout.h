@@ -304,7 +304,9 @@
 	L(table_fix_count, "DbTableCommon", "fix_count.counter|fix_count.value|fix_count", MUST) \
 	L(table_type, "DbTableCommon", "type", MUST)						\
 	L(table_fixing, "DbTableCommon", "fixing_procs", MUST)					\
+	L(table_rwlock, "DbTableCommon", "rwlock", MUST)					\
 	L(table_rwlock_size, "DbTableCommon", "rwlock#size", MUST)				\
+	L(table_fixlock, "DbTableCommon", "fixlock", MUST)					\
 	L(table_fixlock_size, "DbTableCommon", "fixlock#size", MUST)				\
 	L(table_owner, "DbTableCommon", "owner", MUST)						\
 	L(table_heir, "DbTableCommon", "heir", MUST)						\
