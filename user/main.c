@@ -31,6 +31,10 @@ static const struct cmd commands[] = {
 	  "  ebeam carrier --trace -d 300     rare events: watching long costs next to nothing\n", false },
 	{ "gc", "collections and their pauses, by Erlang process", WANT_GC, cmd_trace, "",
 	  "  ebeam gc --sort pause_max_ns     longest pauses first\n", false },
+	{ "info", "a node at a glance: how near its limits it is, how busy, how configured", 0, cmd_info,
+	  "",
+	  "  ebeam info                       processes, ports, atoms and memory against limits\n"
+	  "  ebeam info -v                    and the atoms that were made last\n", false },
 	{ "list", "the Erlang VMs of this host", 0, cmd_list, "",
 	  "  ebeam list\n  ebeam list --json\n", false },
 	{ "doctor", "what works here: kernel, capabilities, symbols, layout proof, every site", 0,

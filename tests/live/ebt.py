@@ -601,7 +601,8 @@ def sandwich(node, ask, read, moving=(), what="sandwich", at_least=1):
     be between the two, or one of them where it is no number. At least AT_LEAST values are compared.
     What READ returned.
     """
-    node.eval(ask)              # what it loads and makes the first time
+    node.eval(ask)              # what both load and make the first time
+    node.eval("fixture:drained()")
     before = node.eval(ask)
     node.quiet()
     ours = read()
