@@ -252,6 +252,7 @@ def moved(node):
         found = dict(doc["rows"][0])
         for name, keys in rows_of(found.pop("allocators") or []):
             found.update({(name, k): v for k, v in keys.items()})
+        found.update(("queue %d" % i, v) for i, v in enumerate(found.pop("run_queues") or []))
         found.update({("mseg", k): v for k, v in (found.pop("mseg_alloc") or {}).items()})
         return found
 
