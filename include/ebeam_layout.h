@@ -383,6 +383,8 @@
 	L(cstats_max_ever, "CarriersStats_t", "max_ever", MUST)					\
 	L(carrier_pooled, "Carrier_t", "cpool.pooled", MUST)					\
 	L(carrier_size, "Carrier_t", "#size", MUST)						\
+	L(carrier_blocks, "Carrier_t", "cpool.blocks", MUST)					\
+	L(carrier_kinds_size, "Carrier_t", "cpool.blocks_size", MUST)				\
 	L(rbt_left, "AOFF_RBTree_t", "left", MUST)						\
 	L(rbt_right, "AOFF_RBTree_t", "right", MUST)						\
 	L(fix_stride, "ErtsAlcFixList_t", "#size", MUST)					\
