@@ -26,8 +26,11 @@ static const struct cmd commands[] = {
 	  "  ebeam alloc --sort frees -l 0    all rows, most frees first\n", false },
 	{ "bin", "refc binaries: who holds, creates and frees them", WANT_BIN, cmd_trace, "--trace",
 	  "  ebeam bin --trace -d 30          watch for half a minute, then look at who holds\n", false },
-	{ "carrier", "carriers created, grown and destroyed, and by whom", WANT_CARRIER, cmd_trace,
-	  "--trace",
+	{ "carrier", "how full carriers are, block by block; --trace: created and destroyed", WANT_CARRIER,
+	  cmd_carrier, "[--each | --map | --by creator|type | --trace]",
+	  "  ebeam carrier --map              how full each carrier is, at a glance\n"
+	  "  ebeam carrier --each --sort usage  the carriers that are fullest\n"
+	  "  ebeam carrier --by creator       who allocated the binaries that there are\n"
 	  "  ebeam carrier --trace -d 300     rare events: watching long costs next to nothing\n", false },
 	{ "gc", "collections and their pauses, by Erlang process", WANT_GC, cmd_trace, "",
 	  "  ebeam gc --sort pause_max_ns     longest pauses first\n", false },
