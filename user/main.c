@@ -38,6 +38,12 @@ static const struct cmd commands[] = {
 	  "",
 	  "  ebeam info                       processes, ports, atoms and memory against limits\n"
 	  "  ebeam info -v                    and the atoms that were made last\n", false },
+	{ "ets", "tables: owner, rows, memory, and the binaries their rows keep", 0, cmd_ets,
+	  "[--binaries] [--by owner|type|name]",
+	  "  ebeam ets -n rabbit              the largest tables\n"
+	  "  ebeam ets --binaries             and what refc binaries their rows keep alive\n"
+	  "  ebeam ets -i 10 --sort memory_change   those that grow\n"
+	  "  ebeam ets --by owner             summed up by owning process\n", false },
 	{ "list", "the Erlang VMs of this host", 0, cmd_list, "",
 	  "  ebeam list\n  ebeam list --json\n", false },
 	{ "doctor", "what works here: kernel, capabilities, symbols, layout proof, every site", 0,
