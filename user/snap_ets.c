@@ -14,6 +14,7 @@
 #define BYTES_MAX (1ULL << 47)
 #define TABLES_MAX (1u << 24) /* a table takes some 400 bytes, and its first segment 2 KiB */
 #define SEEN_SPARE 64
+#define PROOF_TABLES 512
 
 /* --- one table ---------------------------------------------------------------------------------- */
 
@@ -231,7 +232,7 @@ struct ring {
 	struct ets_tables *out;
 	struct seen seen;
 	vmaddr_t *met; /* of this ring, in order: to go back to */
-	size_t nmet, cap_met, cap;
+	size_t nmet, cap_met, cap, limit;
 	uint64_t steps;
 };
 
@@ -294,7 +295,7 @@ static bool walk_ring(struct ring *r, const struct scheduler *sched)
 		return false;
 	/* walks that begin anew, tables made meanwhile: but there is an end */
 	most = r->steps + 8 * (count < TABLES_MAX ? count : TABLES_MAX) + SEEN_SPARE;
-	while (at && r->steps++ < most) {
+	while (at && r->steps++ < most && r->out->n < r->limit) {
 		/* what the one before leads to must lead back, unless it is the one that went away */
 		if (!table_copy(r->s->vm, at, &c) || (before && c.prev != before)) {
 			before = 0;
@@ -320,9 +321,10 @@ static void count_apart(struct snap_ets *s, struct ets_table *t)
 		     table_copy(s->vm, t->addr, &c) && c.alive && c.btid == t->btid;
 }
 
-int snap_ets_tables(struct snap_ets *s, struct ets_tables *out)
+/* All tables, or the first @limit of them. */
+static int walk_rings(struct snap_ets *s, struct ets_tables *out, size_t limit)
 {
-	struct ring r = { .s = s, .out = out };
+	struct ring r = { .s = s, .out = out, .limit = limit };
 	bool any = false;
 	size_t i;
 
@@ -338,6 +340,11 @@ int snap_ets_tables(struct snap_ets *s, struct ets_tables *out)
 	return any ? 0 : -1;
 }
 
+int snap_ets_tables(struct snap_ets *s, struct ets_tables *out)
+{
+	return walk_rings(s, out, TABLES_MAX);
+}
+
 void snap_ets_free(struct ets_tables *t)
 {
 	free(t->v);
@@ -350,7 +357,7 @@ int snap_ets_open(struct snap_ets *s, struct vm *vm)
 
 	memset(s, 0, sizeof(*s));
 	s->vm = vm;
-	if (snap_ets_tables(s, &all) || !all.n) {
+	if (walk_rings(s, &all, PROOF_TABLES) || !all.n) {
 		snap_ets_free(&all);
 		return fail(EXIT_UNSUPPORTED, "`ebeam doctor` shows what is known of this build",
 			    "pid %d: no table leads back from its identifier: this build has other "

@@ -13,6 +13,7 @@
 
 #define OWNERS 64    /* to be looked up */
 #define SMALL_ROWS 4096 /* a table whose rows can be counted at once */
+#define FEW_ROWS 3 /* fewer may be as many by accident */
 #define SMALL_TABLES 48
 
 static const char *const names[ETS_NPROVEN] = {
@@ -73,7 +74,7 @@ static bool fixed_fits(struct vm *vm, const struct ets_tables *all)
 
 	if (f->table_fix_count + 8 != f->table_next)
 		return false;
-	for (i = 0; i < all->n && n < 256; i++) {
+	for (i = 0; i < all->n; i++) {
 		if (!table_copy(vm, all->v[i].addr, &c))
 			continue;
 		n++;
@@ -89,7 +90,7 @@ static void prove_fields(struct snap_ets *s, const struct ets_tables *all)
 {
 	const struct layout_fields *f = &s->vm->lay->f;
 	size_t i, n = all->n, status = 0, name = 0, heir = 0, keypos = 0, packed = 0, nr = 0,
-		  counted = 0;
+		  counted = 0, copies = 0;
 	bool none = false, low_keypos = false, words;
 	const struct ets_table *t;
 	struct table_copy c;
@@ -104,6 +105,7 @@ static void prove_fields(struct snap_ets *s, const struct ets_tables *all)
 		counted += t->counted;
 		if (!table_copy(s->vm, t->addr, &c))
 			continue;
+		copies++;
 		packed += table_word(&c, f->table_compress, f->table_compress_size) < 2;
 		nr += table_word(&c, f->table_nr_counters, 4) == 2 &&
 		      table_word(&c, f->table_decentral, f->table_decentral_size) < 2;
@@ -117,12 +119,12 @@ static void prove_fields(struct snap_ets *s, const struct ets_tables *all)
 	s->proven[ETS_PROVEN_HEIR] = most(heir, n) && none;
 	s->proven[ETS_PROVEN_KEYPOS] = words && most(keypos, n) && low_keypos;
 	s->proven[ETS_PROVEN_COMPRESS] =
-		words && most(packed, n) &&
+		words && most(packed, copies) &&
 		(f->table_compress_size == 1 || f->table_compress_size == 4);
 	s->proven[ETS_PROVEN_FIXED] = fixed_fits(s->vm, all);
 	/* how many there are, whether they are shared out, and the counters */
 	s->proven[ETS_PROVEN_COUNTERS] =
-		most(nr, n) && most(counted, n) && f->table_decentral == f->table_nr_counters + 4 &&
+		most(nr, copies) && most(counted, n) && f->table_decentral == f->table_nr_counters + 4 &&
 		f->table_counters == f->table_nr_counters + 8 &&
 		(f->table_decentral_size == 1 || f->table_decentral_size == 4);
 }
@@ -140,7 +142,7 @@ static void prove_rows(struct snap_ets *s, const struct ets_tables *all)
 	for (i = 0; i < all->n; i++) {
 		t = all->v[i];
 		kind = t.type & ETS_HASH ? 0 : t.type & ETS_ORDERED_SET ? 1 : 2;
-		if (!t.counted || !t.size || t.size > SMALL_ROWS ||
+		if (!t.counted || t.size < FEW_ROWS || t.size > SMALL_ROWS ||
 		    s->proven[ETS_PROVEN_HASH + kind] || tried[kind]++ >= SMALL_TABLES / 3)
 			continue;
 		snap_ets_binaries(s, &t, &budget, NULL, NULL);

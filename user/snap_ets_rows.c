@@ -357,15 +357,32 @@ static size_t unique(vmaddr_t *v, size_t n)
 	return k;
 }
 
-/* One that was freed since has another's bytes: no such flags, or nobody refers to it. */
-static bool is_binary(const struct layout_fields *f, const unsigned char *raw, uint64_t *bytes)
+static bool has_blocks(const struct vm *vm)
 {
-	uint64_t flags, refc;
+	size_t i;
 
-	memcpy(&flags, raw + f->bin_flags, 8);
-	memcpy(&refc, raw + f->bin_refc, 8);
-	memcpy(bytes, raw + f->bin_orig_size, 8);
-	return flags < 16 && refc && refc < 1ULL << 40 && *bytes < 1ULL << 47;
+	for (i = 0; i < vm->ninsts; i++)
+		if (!strcmp(vm->allocator_name[vm->insts[i].alloc_no], "binary_alloc"))
+			return true;
+	return false;
+}
+
+/*
+ * One that was freed since has another's bytes: nobody refers to it, or it is larger than the block
+ * that it is in, whose header comes before it (Block_t; the allocator may be malloc, which has none).
+ */
+static bool is_binary(const struct layout_fields *f, const unsigned char *raw, bool blocks,
+		      uint64_t *bytes)
+{
+	uint64_t head, refc, size;
+
+	memcpy(&head, raw, 8);
+	memcpy(&refc, raw + 8 + f->bin_refc, 8);
+	memcpy(bytes, raw + 8 + f->bin_orig_size, 8);
+	if (!refc || refc >= 1ULL << 40 || *bytes >= 1ULL << 47)
+		return false;
+	size = (head & 7) == 7 ? head & 0x7ffffffffffffff8ULL : head & 0xfffffffff8ULL;
+	return !blocks || (((head & 7) == 7 || !(head & 1)) && *bytes + f->bin_data + 8 <= size);
 }
 
 static void sum_binaries(struct walk *w, void (*seen)(void *arg, vmaddr_t binary, uint64_t bytes),
@@ -373,12 +390,12 @@ static void sum_binaries(struct walk *w, void (*seen)(void *arg, vmaddr_t binary
 {
 	static unsigned char raw[BATCH][BIN_BYTES];
 	const struct layout_fields *f = &w->s->vm->lay->f;
+	bool blocks = has_blocks(w->s->vm);
 	struct read_req req[BATCH];
 	uint64_t bytes;
 	size_t i, k, from;
 
-	if (f->bin_flags > BIN_BYTES - 8 || f->bin_refc > BIN_BYTES - 8 ||
-	    f->bin_orig_size > BIN_BYTES - 8) {
+	if (f->bin_refc > BIN_BYTES - 16 || f->bin_orig_size > BIN_BYTES - 16) {
 		w->over = true;
 		return;
 	}
@@ -386,10 +403,11 @@ static void sum_binaries(struct walk *w, void (*seen)(void *arg, vmaddr_t binary
 	for (from = 0; from < w->nbins; from += k) {
 		k = w->nbins - from < BATCH ? w->nbins - from : BATCH;
 		for (i = 0; i < k; i++)
-			req[i] = (struct read_req){ w->bins[from + i], raw[i], BIN_BYTES, false };
+			req[i] = (struct read_req){ w->bins[from + i] - 8, raw[i], BIN_BYTES,
+						    false };
 		reader_batch(&w->s->vm->rd, req, k);
 		for (i = 0; i < k; i++) {
-			if (!req[i].ok || !is_binary(f, raw[i], &bytes)) {
+			if (!req[i].ok || !is_binary(f, raw[i], blocks, &bytes)) {
 				odd(w);
 				continue;
 			}
@@ -419,25 +437,25 @@ static bool shape(struct walk *w, const struct layout_fields *f)
 		if (off[i] + 8 > w->len)
 			w->len = off[i] + 8;
 	}
-	return f->dbterm_size == f->dbterm_first_oh + 8 && f->dbterm_tpl == f->dbterm_size + 8;
+	return f->dbterm_size == f->dbterm_first_oh + 8 && f->dbterm_tpl == f->dbterm_size + 8 &&
+	       (!tree || f->tterm_right == f->tterm_left + 8);
 }
 
 /*
- * As many as the table counts; where it changes meanwhile, nearly: that is for tables whose rows were
- * proven to be where they are looked for.
+ * As many as the table counts.  Where rows are replaced or come and go meanwhile, nearly: that is for
+ * tables whose rows were proven to be where they are looked for.
  */
 static bool all_seen(const struct walk *w, uint64_t before, uint64_t after, bool proven)
 {
 	uint64_t rows = w->rows - w->dead, low = before < after ? before : after,
-		 high = before < after ? after : before;
+		 high = before < after ? after : before, slack;
 
 	if (w->over)
 		return false;
 	if (before == after && rows == before && !w->odd)
 		return true;
-	high += high / 16 + 16;
-	low -= low / 16 + 16 < low ? low / 16 + 16 : low;
-	return proven && rows >= low && rows <= high;
+	slack = before == after ? before / 64 : high - low + high / 16 + 16;
+	return proven && w->odd <= slack && rows + slack >= low && rows <= high + slack;
 }
 
 void snap_ets_binaries(struct snap_ets *s, struct ets_table *t, struct ets_budget *budget,
