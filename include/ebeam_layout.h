@@ -266,6 +266,7 @@
 	L(funentry_index, "ErlFunEntry", "index", MUST)						\
 	L(funentry_old_index, "ErlFunEntry", "old_index", MUST)					\
 	L(funentry_old_uniq, "ErlFunEntry", "old_uniq", MUST)					\
+	L(funentry_uniq, "ErlFunEntry", "uniq", MUST)						\
 	L(funentry_size, "ErlFunEntry", "#size", MUST)						\
 	L(export_mfa, "Export", "info.mfa", MUST)						\
 	L(export_size, "Export", "#size", MUST)							\

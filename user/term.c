@@ -5,24 +5,26 @@
 #include <string.h>
 
 #define ATOM_BUCKETS 4096
+#define ATOM_BYTES (255 * 4)
 
 struct cached_atom {
 	struct cached_atom *next;
 	uint64_t index;
 	char *text;
+	char *name; /* as it lies in the VM, not NUL-terminated */
+	size_t len;
 };
 
 struct atom_cache {
 	struct cached_atom *buckets[ATOM_BUCKETS];
 };
 
-static bool atom_bytes(struct vm *vm, uint64_t index, char *out, size_t size)
+static bool atom_bytes(struct vm *vm, uint64_t index, char raw[ATOM_BYTES], size_t *size)
 {
 	const struct layout_fields *f = &vm->lay->f;
 	uint64_t seg_table, seg, atom, name, bin[3];
 	uint32_t entries, idx;
 	uint16_t len;
-	char raw[1024];
 
 	if (!reader_u32(&vm->rd, vm->atom_tab + f->index_entries, &entries) || index >= entries ||
 	    !reader_u64(&vm->rd, vm->atom_tab + f->index_seg_table, &seg_table) ||
@@ -30,7 +32,7 @@ static bool atom_bytes(struct vm *vm, uint64_t index, char *out, size_t size)
 	    !reader_u64(&vm->rd, seg + 8 * (index & 1023), &atom) ||
 	    !reader_u32(&vm->rd, atom + f->atom_index, &idx) || idx != index ||
 	    !reader_copy(&vm->rd, atom + f->atom_len, &len, sizeof(len)) ||
-	    !reader_u64(&vm->rd, atom + f->atom_name, &name) || len > 255 * 4)
+	    !reader_u64(&vm->rd, atom + f->atom_name, &name) || len > ATOM_BYTES)
 		return false;
 	if (vm->lay->facts->atom_name_is_term) {
 		/* a literal binary: bytes in the heap object, or behind a sub binary's base */
@@ -41,29 +43,49 @@ static bool atom_bytes(struct vm *vm, uint64_t index, char *out, size_t size)
 	}
 	if (len && !reader_copy(&vm->rd, name, raw, len))
 		return false;
-	text_escape(raw, len, out, size);
+	*size = len;
 	return true;
 }
 
-const char *term_atom_index(struct vm *vm, uint64_t index)
+static const struct cached_atom *atom_get(struct vm *vm, uint64_t index)
 {
 	struct cached_atom **bucket, *a;
-	char text[TERM_TEXT];
+	char text[TERM_TEXT], raw[ATOM_BYTES];
+	size_t len;
 
 	if (!vm->atoms)
 		vm->atoms = xcalloc(1, sizeof(*vm->atoms));
 	bucket = &vm->atoms->buckets[index % ATOM_BUCKETS];
 	for (a = *bucket; a; a = a->next)
 		if (a->index == index)
-			return a->text;
-	if (!atom_bytes(vm, index, text, sizeof(text)))
+			return a;
+	if (!atom_bytes(vm, index, raw, &len))
 		return NULL;
+	text_escape(raw, len, text, sizeof(text));
 	a = xcalloc(1, sizeof(*a));
 	a->index = index;
 	a->text = xstrdup(text);
+	a->name = xcalloc(1, len + 1);
+	memcpy(a->name, raw, len);
+	a->len = len;
 	a->next = *bucket;
 	*bucket = a;
-	return a->text;
+	return a;
+}
+
+const char *term_atom_index(struct vm *vm, uint64_t index)
+{
+	const struct cached_atom *a = atom_get(vm, index);
+
+	return a ? a->text : NULL;
+}
+
+const char *term_atom_name(struct vm *vm, eterm_t atom, size_t *len)
+{
+	const struct cached_atom *a = term_is_atom(atom) ? atom_get(vm, atom >> 6) : NULL;
+
+	*len = a ? a->len : 0;
+	return a ? a->name : NULL;
 }
 
 const char *term_atom(struct vm *vm, eterm_t atom)
@@ -80,6 +102,7 @@ void term_atoms_free(struct vm *vm)
 		for (a = vm->atoms->buckets[i]; a; a = next) {
 			next = a->next;
 			free(a->text);
+			free(a->name);
 			free(a);
 		}
 	free(vm->atoms);

@@ -34,6 +34,8 @@ static inline bool term_is_small(eterm_t t)
 const char *term_atom(struct vm *vm, eterm_t atom);
 /* Atom by index in the table. */
 const char *term_atom_index(struct vm *vm, uint64_t index);
+/* Its bytes as they lie in the VM: UTF-8, or hostile.  NULL when unreadable; from the cache. */
+const char *term_atom_name(struct vm *vm, eterm_t atom, size_t *len);
 void term_atoms_free(struct vm *vm);
 
 /* Slot of the process table that a pid term names. */

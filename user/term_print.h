@@ -22,7 +22,8 @@ struct terms {
 	struct vm *vm;
 	struct pages *pages;
 	/* kinds of terms whose layout is not as expected here: they are printed as "?" */
-	bool no_funs, no_exports, no_binaries, no_sub_binaries, no_externals, no_magic;
+	bool no_funs, no_exports, no_binaries, no_sub_binaries, no_externals, no_magic,
+		no_refs;
 	uint64_t unread; /* subterms so far that could not be read or decoded */
 };
 
