@@ -10,7 +10,6 @@
  */
 #include "term_number.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,7 +175,6 @@ static void shortest(uint64_t bits, bool ryu, struct digits *out)
 	int e = bits >> 52 & 0x7ff, est;
 	bool subnormal = !e, narrow, even;
 	struct big r, s, plus, minus;
-	double v;
 
 	if (subnormal)
 		e = 1;
@@ -192,8 +190,8 @@ static void shortest(uint64_t bits, bool ryu, struct digits *out)
 	minus = big_shifted(1, e > 0 ? e : 0);
 	plus = big_shifted(1, (e > 0 ? e : 0) + narrow);
 
-	memcpy(&v, &bits, sizeof(v));
-	est = (int)ceil(log10(fabs(v)) - 1e-10);
+	/* not more than the decimal logarithm: raised below as far as need be */
+	est = (63 - __builtin_clzll(f) + e) * 78913 / (1 << 18) - 1;
 	if (est >= 0) {
 		big_pow10(&s, est);
 	} else {
@@ -201,7 +199,7 @@ static void shortest(uint64_t bits, bool ryu, struct digits *out)
 		big_pow10(&plus, -est);
 		big_pow10(&minus, -est);
 	}
-	if (high(&r, &plus, &s, even)) {
+	while (high(&r, &plus, &s, even)) {
 		big_mul(&s, 10);
 		est++;
 	}

@@ -227,7 +227,7 @@ static bool local_ref(struct terms *ts, eterm_t t, uint64_t header, struct term_
 		return false;
 	memcpy(part, obj, sizeof(part));
 	r->node = 0;
-	r->n = words == 3 ? 3 : 5; /* two more: the pid that an alias belongs to */
+	r->n = 3; /* behind them, an alias has the pid that it belongs to */
 	if (part[2] == ORDINARY_REF) {
 		memcpy(r->num, part + ts->vm->lay->f.oref_num / 4, 4 * r->n);
 		return r->num[0] < MAX_REF_NUM0;
@@ -360,7 +360,8 @@ static bool sub_bin(struct terms *ts, vmaddr_t addr, uint64_t header, struct ter
 	uint64_t obj[5], size, offs, orig, second;
 	unsigned int bitsize, bitoffs;
 
-	if (ts->no_sub_binaries || header >> 6 != 4 ||
+	/* the header does not count the last word, which is a term */
+	if (ts->no_sub_binaries || header >> 6 != 3 ||
 	    !pages_copy(ts->pages, addr, obj, sizeof(obj)))
 		return false;
 	size = obj[f->subbin_size / 8];

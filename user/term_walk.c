@@ -9,7 +9,7 @@
 
 #define FLAT_MAP_MAX 1024 /* the VM's limit is 32 */
 #define RECORD_MAX (1u << 16)
-#define OTP_EMPTY_TUPLE 27 /* from there on {} is a literal that everyone shares */
+#define OTP_EMPTY_TUPLE 25 /* from there on {} is a literal that everyone shares */
 #define PROC_BIN_WORDS 6
 #define REFC_BITS_WORDS 8
 #define SUB_BIN_WORDS 5
@@ -170,6 +170,8 @@ uint64_t term_object_words(struct terms *ts, vmaddr_t addr)
 		return 0;
 	if (kind == KIND_FUN)
 		return term_fun(ts, addr | 2, &f) ? (f.env - addr) / 8 + f.nenv : 0;
+	if (kind == KIND_BITS && (header & 0x3f) == 0x28)
+		return SUB_BIN_WORDS; /* its header leaves out the last word */
 	if (kind != KIND_MAP)
 		return (header >> 6) + 1;
 	if (map_node(header) == MAP_FLAT)
