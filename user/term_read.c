@@ -9,6 +9,7 @@
 #define MAX_REF_NUM0 (1u << 18)
 #define ORDINARY_REF 0xffffffffu
 #define OTP_NEW_OBJECTS 27 /* tags of binaries and maps changed, funs and sub binaries too */
+#define OTP_ALIAS_PIDS 26 /* seen: not in 25, in 27 */
 #define OTP_RECORDS 29
 #define OTP_FUN_EXPORTS 25 /* an exported fun is a fun; before, an object of its own */
 
@@ -227,7 +228,8 @@ static bool local_ref(struct terms *ts, eterm_t t, uint64_t header, struct term_
 		return false;
 	memcpy(part, obj, sizeof(part));
 	r->node = 0;
-	r->n = 3; /* behind them, an alias has the pid that it belongs to */
+	/* behind them, an alias has the pid that it belongs to: older releases do not print it */
+	r->n = words == 4 && ts->vm->otp >= OTP_ALIAS_PIDS ? 5 : 3;
 	if (part[2] == ORDINARY_REF) {
 		memcpy(r->num, part + ts->vm->lay->f.oref_num / 4, 4 * r->n);
 		return r->num[0] < MAX_REF_NUM0;

@@ -84,9 +84,12 @@ bool term_map_next(struct term_map_walk *w, eterm_t *key, eterm_t *value);
 struct term_record {
 	eterm_t module, name;
 	uint64_t n;
-	vmaddr_t keys, values;
+	vmaddr_t keys, values, order;
 };
 
 bool term_record(struct terms *ts, eterm_t t, struct term_record *r);
+/* Its i-th field as declared; keys and values themselves are in the order of the atoms. */
+bool term_record_field(struct terms *ts, const struct term_record *r, uint64_t i, eterm_t *key,
+		       eterm_t *value);
 
 #endif

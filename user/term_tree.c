@@ -430,8 +430,7 @@ static struct tree *field(struct tree_build *b, const struct term_record *r, uin
 	eterm_t key, value;
 	char *name;
 
-	if (!pages_u64(b->ts->pages, r->keys + 8 * i, &key) ||
-	    !pages_u64(b->ts->pages, r->values + 8 * i, &value))
+	if (!term_record_field(b->ts, r, i, &key, &value))
 		return unreadable(b);
 	name = term_atom_quoted(b->ts, key);
 	if (!name)

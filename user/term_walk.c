@@ -143,8 +143,9 @@ bool term_record(struct terms *ts, eterm_t t, struct term_record *r)
 {
 	uint64_t header, def_header, def[6];
 	eterm_t definition;
+	uint64_t n;
 
-	if (term_boxed(ts, t, &header) != KIND_RECORD || !header >> 6 ||
+	if (term_boxed(ts, t, &header) != KIND_RECORD || !(header >> 6) ||
 	    !word(ts, term_addr(t) + 8, &definition) || !term_is_boxed(definition) ||
 	    !pages_copy(ts->pages, term_addr(definition), def, sizeof(def)))
 		return false;
@@ -155,7 +156,19 @@ bool term_record(struct terms *ts, eterm_t t, struct term_record *r)
 	r->values = term_addr(t) + 16;
 	r->keys = term_addr(definition) + 48;
 	return !(def_header & 0x3f) && term_is_atom(r->module) && term_is_atom(r->name) &&
-	       r->n <= RECORD_MAX && def_header >> 6 == 5 + r->n;
+	       r->n <= RECORD_MAX && def_header >> 6 == 5 + r->n &&
+	       term_tuple(ts, def[1], &n, &r->order) && n == r->n;
+}
+
+bool term_record_field(struct terms *ts, const struct term_record *r, uint64_t i, eterm_t *key,
+		       eterm_t *value)
+{
+	eterm_t at;
+	int64_t n;
+
+	return i < r->n && word(ts, r->order + 8 * i, &at) && term_small(at, &n) && n >= 0 &&
+	       (uint64_t)n < r->n && word(ts, r->keys + 8 * n, key) && term_is_atom(*key) &&
+	       word(ts, r->values + 8 * n, value);
 }
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
@@ -232,8 +245,10 @@ static bool measure(struct terms *ts, eterm_t t, struct work *w, uint64_t *words
 
 	switch (term_boxed(ts, t, &header)) {
 	case KIND_BAD:
-	case KIND_INTERNAL:
 		return false;
+	case KIND_INTERNAL: /* the reference of a fun to where it was made: 27 */
+		*words += (header >> 6) + 1;
+		return (header & 0x3f) == 0x04 && ts->vm->otp >= 27;
 	case KIND_TUPLE:
 		n = header >> 6;
 		if (!n && ts->vm->otp >= OTP_EMPTY_TUPLE)

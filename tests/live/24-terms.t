@@ -77,7 +77,7 @@ def compare(got, want, count, what):
     wrong = [(k, got.get(k), want[k]) for k in want if got.get(k) != want[k]]
     ebt.equal({k[0] for k in got}, set(range(count)), what + ": all terms are found")
     ebt.ok(not wrong, what + ": %d texts as the node prints them" % len(want),
-           *["term %d as %s:\n%s\nthe node has\n%s" % (*k, g, w) for k, g, w in wrong[:8]],
+           *["term %d as %s:\n%s\nthe node has\n%s" % (*k, g, w) for k, g, w in wrong[:int(os.environ.get("SHOW","8"))]],
            "%d of %d" % (len(wrong), len(want)))
 
 

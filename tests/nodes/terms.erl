@@ -272,6 +272,7 @@ composed() ->
 
 %% OTP 29; they can be made without their definition.
 records() ->
+    [moved_a, moved_b, moved_c, moved_d, moved_e],      % atoms in this order
     case erlang:function_exported(records, create, 4) orelse code:which(records) =/= non_existing of
         false -> [];
         true ->
@@ -281,6 +282,7 @@ records() ->
              R(mod, wide, [{list_to_atom("field_" ++ integer_to_list(I)), lists:seq(I, I + 20)}
                            || I <- lists:seq(1, 12)]),
              R(mod, zyx, [{z, 1}, {y, 2}, {x, #{k => Small}}]),
+             R(mod, moved, [{C, C} || C <- [moved_c, moved_e, moved_a, moved_b, moved_d]]),
              {tag, Small, [Small, Small]}, #{Small => Small},
              R(a_module_with_a_long_name, and_a_record_with_a_long_name_as_well,
                [{the_field, lists:duplicate(30, abcdef)}, {another_field, <<1:500>>}])]
