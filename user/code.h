@@ -22,7 +22,6 @@
 
 /* What is at a code address.  Texts are escaped. */
 struct code_at {
-	vmaddr_t pc;
 	bool known;		 /* a function covers it; else all that follows is 0 */
 	eterm_t module, function; /* atoms */
 	unsigned int arity;
