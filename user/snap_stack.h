@@ -35,8 +35,11 @@ struct stack_frame {
 struct stack {
 	enum stack_status status;
 	eterm_t id;
+	vmaddr_t addr; /* Process* */
 	uint32_t state, flags;
 	uint64_t i, current;	 /* as in Process */
+	eterm_t parent;
+	vmaddr_t monitors;	 /* root of the tree */
 	vmaddr_t stop, hend;
 	uint64_t *words;	 /* the copy of [stop, hend), or of its top: see cut */
 	size_t nwords;
@@ -50,6 +53,7 @@ struct stack {
 	 */
 	struct stack_frame *frames;
 	size_t nframes;
+	size_t room, capacity; /* of words and frames */
 };
 
 struct snap_stacks; /* the proven offsets, and scratch memory */
@@ -62,6 +66,8 @@ struct snap_stacks; /* the proven offsets, and scratch memory */
  */
 struct snap_stacks *snap_stacks_open(struct vm *vm, struct code *code, char *why, size_t why_size);
 void snap_stacks_close(struct snap_stacks *s);
+/* erlang:system_info(backtrace_depth); where it is not known, its default, 8. */
+unsigned int snap_stacks_depth(const struct snap_stacks *s);
 struct code *snap_stacks_code(struct snap_stacks *s);
 /* Before each round: takes in new code. */
 void snap_stacks_refresh(struct snap_stacks *s);
@@ -87,7 +93,7 @@ const struct code_at *snap_current_function(struct snap_stacks *s, const void *r
 
 /**
  * snap_stacktrace() - process_info(P, current_stacktrace)
- * @out: at most @max entries, the node's own default is 8 (backtrace_depth)
+ * @out: at most @max entries; the node has at most snap_stacks_depth()
  *
  * Entries with neither file nor line have none in the node's answer.  Returns how many.
  */

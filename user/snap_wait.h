@@ -11,24 +11,42 @@
 /*
  * A process that waits in a receive for an answer keeps the reference of the request in a register
  * of the function that waits (gen:call, gen_statem:call, erpc:call, monitor and receive), and has
- * a monitor with that reference: the monitor's target is whom it waits for.
+ * a monitor with that reference: the monitor's target is whom it waits for.  Or it keeps the pid of
+ * a process that it monitors (supervisor:shutdown), or that it has just started (proc_lib).
+ *
+ * Only registers of the innermost function count, and none of a server's loop, which may have
+ * anything in its state: gen_server, gen_statem, gen_event, and by custom what is named ...loop.
+ * Two such references or pids say nothing.
  */
 struct waits_for {
 	bool known;	/* it is known whether it waits for somebody; false while it runs */
-	eterm_t pid;	/* a local process or port; 0: none, or the name below says it */
-	eterm_t name;	/* monitored by name: the atom */
-	eterm_t node;	/* ... at this node; 0: here */
-	eterm_t ref;	/* word of the reference on its stack, for proc */
+	bool waits;
+	eterm_t pid;	/* a local process or port; 0: remote, or only the name is known */
+	eterm_t name;	/* was monitored by this registered name: the atom; or 0 */
+	eterm_t node;	/* ... or pid, at this node: the atom; 0: here */
+	eterm_t remote;	/* boxed external pid */
+	eterm_t ref;	/* word of the reference on its stack; 0 where only the pid is kept */
 	const struct code_at *in; /* the function that waits */
 };
 
 /**
- * snap_waits_for() - of a stack that was read (its top of 64 words is enough)
+ * snap_waits_for() - of a stack that was read; its top of WAITS_FOR_WORDS is enough
  *
- * Costs nothing for what is not in a receive or has no monitor.
+ * Costs no read for what is not in a receive or has no monitor.
  */
+#define WAITS_FOR_WORDS 64
 void snap_waits_for(struct snap_stacks *s, const struct stack *st, struct waits_for *w);
-/* "<0.17.0>", "#Port<0.5>", "name" or "name@node"; false and "" where it waits for nobody. */
+
+/*
+ * Whether the stack must be read at all, from a copy of the Process: false where it surely waits for
+ * nobody.  Most processes have no monitor.
+ */
+bool snap_may_wait(struct snap_stacks *s, const void *raw);
+
+/*
+ * "<0.17.0>", "#Port<0.5>", "name@node" of one that was monitored by name at another node, or the
+ * node of a remote process, "node"; false and "" where it waits for nobody.
+ */
 bool waits_for_text(struct vm *vm, const struct waits_for *w, char *buf, size_t size);
 
 /* What sys:get_state/1 would have said. */
@@ -36,6 +54,7 @@ enum behaviour { BEHAVIOUR_NONE, GEN_SERVER, GEN_STATEM, GEN_EVENT };
 
 struct gen_state {
 	enum behaviour kind; /* BEHAVIOUR_NONE: it is none of them, or not in its loop: see why */
+	bool hibernates;
 	eterm_t name;	     /* as the loop has it: a pid or an atom, else any term */
 	eterm_t module;	     /* callback module; 0 for gen_event */
 	/*

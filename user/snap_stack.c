@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "snap_stack_private.h"
+#include "term.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRIES 4
+#define MAX_WORDS (64u << 20) /* of a stack: half a gigabyte */
+#define MAX_FRAMES 4000000
+#define SAMPLE 64
+#define MAX_STRANGERS 8 /* stubs of the VM where a process may be that has not run yet */
+#define NDEF_ARG_REG 6
+
+/* Fields of this process, and its stack, hold still while none of these is set. */
+#define PSFLG_UNSTILL                                                                              \
+	(PSFLG_RUNNING | PSFLG_GC | PSFLG_RUNNING_SYS | PSFLG_DIRTY_RUNNING_SYS)
+
+static uint64_t word(const void *raw, unsigned int off)
+{
+	uint64_t v;
+
+	memcpy(&v, (const unsigned char *)raw + off, sizeof(v));
+	return v;
+}
+
+static uint32_t word32(const void *raw, unsigned int off)
+{
+	uint32_t v;
+
+	memcpy(&v, (const unsigned char *)raw + off, sizeof(v));
+	return v;
+}
+
+static uint64_t arity_of(const struct layout_fields *f, const void *raw)
+{
+	if (f->proc_arity_size == 1)
+		return ((const unsigned char *)raw)[f->proc_arity];
+	return word(raw, f->proc_arity) & 0xffffffff;
+}
+
+/* --- proof -------------------------------------------------------------------------------------- */
+
+/*
+ * What is known of the fields around: u.initial and reg are proven at attach, and the order of the
+ * members has never changed.
+ */
+static bool offsets_fit(const struct layout_fields *f)
+{
+	const unsigned int words[] = { f->proc_i, f->proc_current, f->proc_parent, f->proc_arg_reg,
+				       f->proc_monitors };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (words[i] > f->proc_size - 8 || words[i] & 7)
+			return false;
+	return f->proc_size <= STACK_PROC_MAX && f->proc_arity <= f->proc_size - 16 &&
+	       (f->proc_arity_size == 1 || f->proc_arity_size == 8) &&
+	       f->proc_def_arg_reg <= f->proc_size - 8 * NDEF_ARG_REG &&
+	       f->proc_current == f->proc_initial + 24 && f->proc_parent == f->proc_current + 8 &&
+	       f->proc_monitors == f->proc_reg + 24;
+}
+
+/*
+ * Saved x registers: arg_reg is the Process's own array of six, until a function with more of them
+ * was scheduled out; how many there is room for stands behind it, or, from 27 on, behind the arity.
+ */
+static bool args_fit(const struct layout_fields *f, vmaddr_t addr, const void *raw, bool *own)
+{
+	uint64_t arg_reg = word(raw, f->proc_arg_reg), arity = arity_of(f, raw), max;
+
+	*own = arg_reg == addr + f->proc_def_arg_reg;
+	if (f->proc_arity_size == 1) {
+		max = ((const unsigned char *)raw)[f->proc_arity + 1];
+	} else {
+		if (f->proc_arg_reg != f->proc_arity + 8)
+			return false;
+		max = word32(raw, f->proc_arg_reg + 8);
+	}
+	return !(arg_reg & 7) && arity <= max && max <= 256 && (max == NDEF_ARG_REG) == *own &&
+	       max >= NDEF_ARG_REG;
+}
+
+struct proof {
+	size_t seen, at_home, own_args;
+	vmaddr_t strangers[MAX_STRANGERS];
+	size_t nstrangers;
+};
+
+/* Where it is: in a function's code; a few stubs of the VM itself are outside of all modules. */
+static bool place_fits(struct snap_stacks *s, vmaddr_t i, struct proof *p)
+{
+	const struct code_at *at = code_at(s->code, i);
+	size_t k;
+
+	if (at->known) {
+		p->at_home++;
+		return i >= at->start + s->vm->lay->f.codeinfo_size;
+	}
+	for (k = 0; k < p->nstrangers; k++)
+		if (p->strangers[k] == i)
+			return true;
+	if (k == MAX_STRANGERS)
+		return false;
+	p->strangers[p->nstrangers++] = i;
+	return true;
+}
+
+static bool process_fits(struct snap_stacks *s, vmaddr_t addr, const void *raw, struct proof *p,
+			 const char **what)
+{
+	const struct layout_fields *f = &s->vm->lay->f;
+	uint64_t current = word(raw, f->proc_current);
+	bool own;
+
+	p->seen++;
+	*what = "arg_reg";
+	if (!args_fit(f, addr, raw, &own))
+		return false;
+	p->own_args += own;
+	if (!s->code)
+		return true;
+	*what = "i";
+	if (!place_fits(s, word(raw, f->proc_i), p))
+		return false;
+	*what = "current";
+	return !current || code_mfa_at(s->code, current)->known;
+}
+
+static bool prove(struct snap_stacks *s, const char **what)
+{
+	const struct layout_fields *f = &s->vm->lay->f;
+	unsigned char raw[STACK_PROC_MAX];
+	struct proof p = { 0 };
+	struct proc_ids ids;
+	size_t i, step;
+	bool good = true;
+
+	*what = "offsets";
+	if (!offsets_fit(f))
+		return false;
+	*what = "the process table";
+	if (snap_proc_ids(s->vm, &ids))
+		return false;
+	step = ids.n > SAMPLE ? ids.n / SAMPLE : 1;
+	/* the first ones are the node's own: they are there in every node */
+	for (i = 0; i < ids.n && good; i += i < SAMPLE / 2 ? 1 : step)
+		if (reader_copy(&s->vm->rd, ids.v[i].addr, raw, f->proc_size) &&
+		    word(raw, f->proc_id) == ids.v[i].id &&
+		    !(word32(raw, f->proc_state) & STACK_NOT_STILL))
+			good = process_fits(s, ids.v[i].addr, raw, &p, what);
+	snap_proc_ids_free(&ids);
+	if (!good)
+		return false;
+	*what = "no process that waits";
+	return p.own_args && (!s->code || p.at_home);
+}
+
+struct snap_stacks *snap_stacks_open(struct vm *vm, struct code *code, char *why, size_t why_size)
+{
+	struct snap_stacks *s = xcalloc(1, sizeof(*s));
+	const char *what;
+	vmaddr_t depth;
+
+	s->vm = vm;
+	s->code = code;
+	if (!prove(s, &what)) {
+		snprintf(why, why_size, "where processes are is not known: %s", what);
+		free(s);
+		return NULL;
+	}
+	depth = symbols_addr(&vm->sym, "erts_backtrace_depth");
+	if (!depth || !reader_u32(&vm->rd, depth, &s->depth) || s->depth > 4096)
+		s->depth = 8;
+	snap_waits_open(s);
+	return s;
+}
+
+void snap_stacks_close(struct snap_stacks *s)
+{
+	free(s);
+}
+
+struct code *snap_stacks_code(struct snap_stacks *s)
+{
+	return s->code;
+}
+
+unsigned int snap_stacks_depth(const struct snap_stacks *s)
+{
+	return s->depth;
+}
+
+void snap_stacks_refresh(struct snap_stacks *s)
+{
+	if (s->code)
+		code_refresh(s->code);
+}
+
+/* --- current function --------------------------------------------------------------------------- */
+
+const struct code_at *snap_current_function(struct snap_stacks *s, const void *raw)
+{
+	const struct layout_fields *f = &s->vm->lay->f;
+	const struct code_at *at;
+	uint64_t current = word(raw, f->proc_current);
+
+	if (!s->code || word32(raw, f->proc_state) & STACK_NOT_STILL)
+		return NULL;
+	if (!current)
+		return code_at(s->code, word(raw, f->proc_i));
+	at = code_mfa_at(s->code, current);
+	return at->known ? at : NULL;
+}
+
+/* --- stacks ------------------------------------------------------------------------------------- */
+
+static bool is_cp(uint64_t w)
+{
+	return !(w & 3);
+}
+
+/*
+ * A return address.  With frame pointers, the word beside it points up the stack, or is 0 in the last
+ * frame.  Tracing puts frames of its own there, with a pointer to a function's name and arity: there
+ * is no code to return to.
+ */
+static bool is_return(struct snap_stacks *s, const struct stack *st, uint64_t w)
+{
+	const struct code_at *at;
+
+	if (!is_cp(w) || !w || w - st->stop <= st->hend - st->stop)
+		return false;
+	if (!s->code)
+		return true;
+	at = code_at(s->code, w);
+	return !at->known || w >= at->start + s->vm->lay->f.codeinfo_size;
+}
+
+static struct stack_frame *add_frame(struct stack *st, size_t *cap)
+{
+	if (st->nframes == *cap) {
+		*cap = *cap ? 2 * *cap : 32;
+		st->frames = xrealloc(st->frames, *cap * sizeof(*st->frames));
+	}
+	return &st->frames[st->nframes++];
+}
+
+static const struct code_at nowhere;
+
+static void make_frames(struct snap_stacks *s, struct stack *st)
+{
+	struct stack_frame *fr;
+	size_t i, cap = st->capacity;
+	uint64_t w;
+
+	st->nframes = 0;
+	fr = add_frame(st, &cap);
+	*fr = (struct stack_frame){ .pc = st->i, .at = s->code ? code_at(s->code, st->i) : &nowhere };
+	for (i = 0; i < st->nwords && st->nframes < MAX_FRAMES; i++) {
+		w = st->words[i];
+		if (is_return(s, st, w)) {
+			fr = add_frame(st, &cap);
+			*fr = (struct stack_frame){
+				.sp = st->stop + 8 * i, .pc = w, .y = i + 1,
+				.at = s->code ? code_at(s->code, code_return(s->code, w)) : &nowhere };
+		} else if (is_cp(w) && i + 1 < st->nwords && is_return(s, st, st->words[i + 1])) {
+			continue; /* a frame pointer */
+		} else {
+			fr->ny = i + 1 - fr->y;
+		}
+	}
+	st->capacity = cap;
+}
+
+/* What must be as it was, for the copy of the stack to be the one that belongs to this Process. */
+static bool same(const struct layout_fields *f, const void *a, const void *b)
+{
+	const unsigned int words[] = { f->proc_id, f->proc_i, f->proc_stop, f->proc_hend, f->proc_heap,
+				       f->proc_htop, f->proc_reds, f->proc_arg_reg };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (word(a, words[i]) != word(b, words[i]))
+			return false;
+	return word32(a, f->proc_state) == word32(b, f->proc_state) &&
+	       word32(a, f->proc_flags) == word32(b, f->proc_flags) &&
+	       arity_of(f, a) == arity_of(f, b);
+}
+
+/* 0; -EAGAIN: it moved. */
+static int copy_stack(struct snap_stacks *s, const struct proc_id *who, const void *raw,
+		      size_t max_words, struct stack *st)
+{
+	const struct layout_fields *f = &s->vm->lay->f;
+	unsigned char again[STACK_PROC_MAX];
+	struct read_req req[3];
+	size_t n = 0, words;
+
+	st->state = word32(raw, f->proc_state);
+	st->flags = word32(raw, f->proc_flags);
+	st->i = word(raw, f->proc_i);
+	st->current = word(raw, f->proc_current);
+	st->parent = word(raw, f->proc_parent);
+	st->monitors = word(raw, f->proc_monitors);
+	st->stop = word(raw, f->proc_stop);
+	st->hend = word(raw, f->proc_hend);
+	st->nx = arity_of(f, raw);
+	if (st->stop & 7 || st->hend & 7 || st->hend < st->stop ||
+	    st->stop < word(raw, f->proc_heap) || (st->hend - st->stop) / 8 > MAX_WORDS ||
+	    st->nx > STACK_X_MAX)
+		return -EINVAL;
+	st->total_words = (st->hend - st->stop) / 8;
+	words = max_words && max_words < st->total_words ? max_words : st->total_words;
+	st->cut = words < st->total_words;
+	st->nwords = words;
+	if (words > st->room) {
+		free(st->words);
+		st->words = xcalloc(words, 8);
+		st->room = words;
+	}
+	if (words)
+		req[n++] = (struct read_req){ st->stop, st->words, 8 * words, false };
+	if (st->nx)
+		req[n++] = (struct read_req){ word(raw, f->proc_arg_reg), st->x, 8 * st->nx, false };
+	req[n++] = (struct read_req){ who->addr, again, f->proc_size, false };
+	reader_batch(&s->vm->rd, req, n);
+	while (n)
+		if (!req[--n].ok)
+			return -EAGAIN;
+	return same(f, raw, again) ? 0 : -EAGAIN;
+}
+
+enum stack_status snap_stack_read(struct snap_stacks *s, const struct proc_id *who,
+				  size_t max_words, struct stack *st)
+{
+	const struct layout_fields *f = &s->vm->lay->f;
+	unsigned char raw[STACK_PROC_MAX];
+	int try, err;
+
+	st->nwords = st->nframes = st->nx = 0;
+	st->id = who->id;
+	st->addr = who->addr;
+	for (try = 0; try < TRIES; try++) {
+		if (!reader_copy(&s->vm->rd, who->addr, raw, f->proc_size) ||
+		    word(raw, f->proc_id) != who->id ||
+		    word32(raw, f->proc_state) & (PSFLG_FREE | PSFLG_EXITING))
+			return st->status = STACK_GONE;
+		st->state = word32(raw, f->proc_state);
+		if (st->state & PSFLG_UNSTILL)
+			return st->status = STACK_RUNNING;
+		err = copy_stack(s, who, raw, max_words, st);
+		if (!err) {
+			make_frames(s, st);
+			return st->status = STACK_OK;
+		}
+		st->nwords = st->nx = 0;
+		if (err != -EAGAIN)
+			return st->status = STACK_BAD;
+	}
+	return st->status = STACK_MOVED;
+}
+
+void snap_stack_free(struct stack *st)
+{
+	free(st->words);
+	free(st->frames);
+	memset(st, 0, sizeof(*st));
+}
+
+size_t snap_stacktrace(struct snap_stacks *s, const struct stack *st, const struct code_at **out,
+		       size_t max)
+{
+	size_t i, n = 0, depth = 0;
+	vmaddr_t prev = st->i;
+
+	if (!s->code || st->status != STACK_OK)
+		return 0;
+	for (i = 0; i < st->nframes && depth < max; i++) {
+		/* of the same address again and again the node shows one */
+		if (i && st->frames[i].pc == prev)
+			continue;
+		prev = st->frames[i].pc;
+		/* what is outside of all modules is a stub of the VM, or of tracing */
+		if (!st->frames[i].at->known)
+			continue;
+		out[n++] = st->frames[i].at;
+		depth++;
+	}
+	return n;
+}
