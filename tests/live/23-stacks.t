@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where processes are, by their stacks: the node's own words for it, process_info(P, ...)."""
+import json
+import os
+import re
+import subprocess
+
+import ebt
+
+MANY = 8
+
+
+def dump_stacks():
+    """The program that tells what the library has read."""
+    lib = os.path.join(os.environ.get("EBEAM_OUT") or os.path.dirname(ebt.EBEAM), "libebeam.a")
+    if not os.path.exists(lib):
+        raise ebt.Missing("no libebeam.a beside ebeam: run make")
+    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-Wno-unused-parameter", "-I" + ebt.TOP + "/include",
+             "-I" + ebt.TOP + "/user"]
+    libs = ["-lbpf", "-ldw", "-lelf", "-ljson-c", "-lcapstone", "-lz", "-ldl", "-pthread"]
+    if "sanitize" in lib:
+        libs += ["-fsanitize=address,undefined"]
+    out = ebt.tmp("dump_stacks")
+    if not os.path.exists(out):
+        ebt.run_quick(["gcc", "-O1", *flags, "-o", out, ebt.TESTS + "/unit/dump_stacks.c", lib, *libs])
+    return out
+
+
+def read(node, **env):
+    done = subprocess.run([dump_stacks(), str(node.os_pid)], env=dict(ebt.ENV, **env),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=ebt.TIMEOUT)
+    if done.returncode:
+        raise ebt.Failure("dump_stacks: %s" % done.stderr)
+    return json.loads(done.stdout)
+
+
+def by_pid(node, doc):
+    """Of all but the process that the test talks to."""
+    asked = node.eval("self()")
+    return {r["pid"]: {k: v for k, v in r.items() if v is not None}
+            for r in doc["rows"] if r["pid"] != asked}
+
+
+def places(node):
+    node.load("stacks")
+    node.eval("stacks:start(%d)" % MANY)
+    ebt.sandwich(node, "stacks:ask()", lambda: by_pid(node, read(node)), what="places", at_least=300)
+    doc = read(node)
+    ebt.equal(doc["refused"], 0, "every range of code is a module")
+
+
+def waits(node):
+    """Whom processes wait for: those that the test made, and no one else."""
+    node.load("stacks")
+    want = dict(node.eval("Waiters = stacks:waiters()"))
+    node.quiet()
+    got = by_pid(node, read(node))
+    for pid, answer in want.items():
+        ebt.equal(got[pid].get("waits_for"), answer["waits_for"],
+                  "%s in %s waits for" % (pid, got[pid]["current_function"]), got[pid]["backtrace"])
+    others = {p: r["waits_for"] for p, r in got.items() if p not in want and r.get("waits_for") != ""}
+    ebt.equal(others, {}, "nobody else waits for somebody",
+              *[got[p]["stacktrace"] for p in others])
+
+
+def states(node):
+    """What sys:get_state() says, without asking."""
+    node.load("stacks")
+    want = node.eval("Servers = stacks:servers(), stacks:states(Servers)")
+    node.quiet()
+    got = by_pid(node, read(node))
+    for pid, answer in want:
+        r = got[pid]
+        ebt.equal((r.get("kind"), r.get("state")), (answer["kind"], answer["state"]),
+                  "state of " + pid, r)
+    hibernating = [p for p, _ in want if got[p].get("hibernates")]
+    ebt.between(3, len(hibernating), 6, "some of them hibernate")
+    asked = {p for p, _ in want}
+    idle = [p for p in got if p not in asked and got[p].get("state")]
+    ebt.between(10, len(idle), 100, "servers of the node itself have a state")
+    rest = node.eval("[{list_to_pid(P), #{state => "
+                     "stacks:plain(sys:get_state(list_to_pid(P)))}} || P <- %s]" % json.dumps(idle))
+    for pid, answer in rest:
+        ebt.equal(got[pid]["state"], answer["state"], "state of " + pid)
+
+
+ebt.run(places, waits, states)
