@@ -47,9 +47,9 @@ void snap_msgq_head(const struct vm *vm, const unsigned char *process, struct ms
 
 bool snap_msgq_read(struct vm *vm, vmaddr_t process, struct msgq_head *h)
 {
-	unsigned char raw[2048];
+	unsigned char raw[2048 + 64];
 
-	if (vm->lay->f.proc_size > sizeof(raw) ||
+	if (vm->lay->f.proc_size > sizeof(raw) - 64 ||
 	    !reader_copy(&vm->rd, process, raw, vm->lay->f.proc_size))
 		return false;
 	snap_msgq_head(vm, raw, h);

@@ -49,7 +49,7 @@ static size_t most_used(struct vm *vm)
 	return 4 * (size_t)count < USED_MAX - USED_MIN ? USED_MIN + 4 * (size_t)count : USED_MAX;
 }
 
-int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
+static int read_table(struct vm *vm, struct proc_ids *ids, bool with_ids)
 {
 	size_t at, i, n, cap = 0, from, most = most_used(vm);
 	uint64_t *slots;
@@ -77,10 +77,21 @@ int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
 			ids->v[ids->n++] = (struct proc_id){ slots[i], 0, at + i };
 		}
 		/* at once: processes come and go */
-		read_ids(vm, ids, from);
+		if (with_ids)
+			read_ids(vm, ids, from);
 	}
 	free(slots);
 	return 0;
+}
+
+int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
+{
+	return read_table(vm, ids, true);
+}
+
+int snap_proc_slots(struct vm *vm, struct proc_ids *ids)
+{
+	return read_table(vm, ids, false);
 }
 
 void snap_proc_ids_free(struct proc_ids *ids)

@@ -33,6 +33,8 @@ struct proc_ids {
 
 /* All processes of the table; -1 when it cannot be read, or is none: see most_used(). */
 int snap_proc_ids(struct vm *vm, struct proc_ids *ids);
+/* The same without their ids, for who copies the processes anyway. */
+int snap_proc_slots(struct vm *vm, struct proc_ids *ids);
 void snap_proc_ids_free(struct proc_ids *ids);
 
 /* The fields of a Process that ebeam uses, from one copy of it. */

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "snap_ps.h"
+#include "term.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CACHE_BYTES (4u << 20)
+#define CHUNK_BYTES (256u << 10) /* of processes, read at once */
+#define GAP_BYTES 2048	 /* between two of them that is read rather than left out: no page lies in it */
+#define PROCESS_MAX 2048
+#define SLACK 64	 /* a field that a test moved may be behind the end */
+#define RETRIES 8
+#define SAMPLE 128	 /* messages of a long queue that are walked to guess at the rest */
+#define LINKS_MAX 100000000ULL
+#define REFS_MAX 100000000ULL
+#define DICT_MAX (1u << 24)
+#define LABEL_INDEX_MAX 4096 /* atoms that the VM is built with come first */
+
+#define STATE_SUSPENDED (1u << 16)
+#define STATE_ACTIVE (1u << 13 | 1u << 20 | 1u << 28) /* ACTIVE, ACTIVE_SYS, DIRTY_ACTIVE_SYS */
+#define STATE_RUNNING                                                                              \
+	(PSFLG_RUNNING | PSFLG_RUNNING_SYS | PSFLG_DIRTY_RUNNING | PSFLG_DIRTY_RUNNING_SYS)
+#define STATE_GONE (PSFLG_FREE | PSFLG_EXITING)
+
+static uint64_t word(const unsigned char *raw, size_t off)
+{
+	uint64_t v;
+
+	memcpy(&v, raw + off, sizeof(v));
+	return v;
+}
+
+static uint32_t word32(const unsigned char *raw, size_t off)
+{
+	uint32_t v;
+
+	memcpy(&v, raw + off, sizeof(v));
+	return v;
+}
+
+const char *snap_ps_status(uint32_t state)
+{
+	return state & PSFLG_FREE      ? "free" :
+	       state & PSFLG_EXITING   ? "exiting" :
+	       state & PSFLG_GC	       ? "garbage_collecting" :
+	       state & STATE_SUSPENDED ? "suspended" :
+	       state & STATE_RUNNING   ? "running" :
+	       state & STATE_ACTIVE    ? "runnable" :
+					 "waiting";
+}
+
+const char *snap_ps_priority(uint32_t state)
+{
+	static const char *const names[] = { "max", "high", "normal", "low" };
+
+	return names[state >> 2 & 3];
+}
+
+bool snap_ps_traps_exit(const struct vm *vm, const struct ps_proc *p)
+{
+	return p->flags & vm->lay->facts->flag_trap_exit;
+}
+
+/* --- from the struct ---------------------------------------------------------------------------- */
+
+static uint64_t words_between(uint64_t from, uint64_t to)
+{
+	return to > from ? (to - from) / 8 : 0;
+}
+
+static unsigned int arity_of(const struct layout_fields *f, const unsigned char *raw)
+{
+	return f->proc_arity_size == 1 ? raw[f->proc_arity] : word32(raw, f->proc_arity) & 0xff;
+}
+
+/* erts_process_memory(), what of it stands in the struct. */
+static uint64_t own_bytes(const struct ps *ps, const unsigned char *raw, const struct ps_proc *p)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+	uint64_t sum = f->proc_size + 8 * (p->heap_size + p->mbuf_size + p->old_heap_size);
+
+	if (word(raw, f->proc_abandoned_heap))
+		sum += 8 * words_between(word(raw, f->proc_heap), word(raw, f->proc_hend));
+	if (word(raw, f->proc_arg_reg) != p->who.addr + f->proc_def_arg_reg)
+		sum += 8 * arity_of(f, raw);
+	if (word(raw, f->proc_psd))
+		sum += f->psd_size;
+	return sum;
+}
+
+static void decode_links(struct ps *ps, const unsigned char *raw, struct ps_proc *p)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+
+	if (ps->ok.links)
+		snap_links_roots(ps->vm, raw, &p->roots);
+	if (ps->ok.parent)
+		p->parent = word(raw, f->proc_parent);
+	if (ps->ok.current) {
+		p->i = word(raw, f->proc_i);
+		p->current = word(raw, f->proc_current);
+	}
+	if (ps->ok.queues) {
+		snap_msgq_head(ps->vm, raw, &p->queue);
+		snap_msgq_len(ps->vm, &p->queue, &p->len);
+	}
+}
+
+static void decode(struct ps *ps, const struct proc_id *who, const unsigned char *raw,
+		   struct ps_proc *p)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+	uint64_t old = word(raw, f->proc_old_heap), old_end = word(raw, f->proc_old_hend);
+
+	memset(p, 0, sizeof(*p));
+	p->who = *who;
+	p->who.id = word(raw, f->proc_id);
+	p->state = word32(raw, f->proc_state);
+	p->flags = word32(raw, f->proc_flags);
+	p->still = !(p->state & (STATE_GONE | STATE_RUNNING | PSFLG_GC));
+	p->reds = word(raw, f->proc_reds);
+	p->heap_size = word(raw, f->proc_heap_sz);
+	p->mbuf_size = word(raw, f->proc_mbuf_sz);
+	p->old_heap_size = old && old_end ? words_between(old, old_end) : 0;
+	p->stack_size = words_between(word(raw, f->proc_stop), word(raw, f->proc_hend));
+	memcpy(&p->minor_gcs, raw + f->proc_gen_gcs, 2);
+	memcpy(&p->fullsweep_after, raw + f->proc_max_gen_gcs, 2);
+	p->group_leader = word(raw, f->proc_group_leader);
+	p->reg = word(raw, f->proc_reg);
+	p->dictionary = word(raw, f->proc_dictionary);
+	p->off_heap = word(raw, f->proc_off_heap_first);
+	p->mbuf = word(raw, f->proc_mbuf);
+	if (f->proc_wrt_bins != LAYOUT_ABSENT)
+		p->wrt_bins = word(raw, f->proc_wrt_bins);
+	memcpy(p->initial, raw + f->proc_initial, sizeof(p->initial));
+	decode_links(ps, raw, p);
+	p->own_bytes = own_bytes(ps, raw, p);
+}
+
+/* --- what takes a walk -------------------------------------------------------------------------- */
+
+static bool read_dict(struct ps *ps, struct ps_proc *p)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+	uint32_t size;
+
+	if (!p->dictionary)
+		return true;
+	if (!pages_copy(&ps->pages, p->dictionary + f->dict_array_size, &size, 4) ||
+	    !pages_u64(&ps->pages, p->dictionary + f->dict_num, &p->dict_pairs) ||
+	    size > DICT_MAX || p->dict_pairs > 64ULL * DICT_MAX)
+		return false;
+	p->dict_bytes = f->dict_data + 8ULL * size;
+	return true;
+}
+
+/* struct saved_calls: len, n, cur, then len pointers; psd->data[1] leads to it. */
+static bool read_extra(struct ps *ps, const unsigned char *raw, struct ps_proc *p)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+	uint64_t psd = word(raw, f->proc_psd), calls;
+	int32_t len;
+
+	if (!psd)
+		return true;
+	if (!pages_u64(&ps->pages, psd + f->psd_data + 8, &calls))
+		return false;
+	if (!calls)
+		return true;
+	if (!pages_copy(&ps->pages, calls, &len, 4) || len < 1 || len > 1 << 20)
+		return false;
+	p->extra_bytes = 24 + 8 * (len - 1ULL);
+	return true;
+}
+
+/*
+ * A queue that is too long to be walked is looked at where it begins, and the rest taken to be like
+ * that.
+ */
+static bool read_messages(struct ps *ps, struct ps_proc *p, uint64_t *est)
+{
+	uint64_t budget, most = ps->full ? UINT64_MAX : PS_WALK_MAX;
+
+	*est = 0;
+	/* a marker of a receive may be there without a message */
+	if (!p->queue.inner.first && p->len.known && !p->len.len) {
+		p->messages.words_known = true;
+		return true;
+	}
+	if (!ps->full && most > ps->walk_left)
+		most = ps->walk_left;
+	if (!p->len.known || p->len.len > most) {
+		budget = SAMPLE;
+		snap_msgq_walk(ps->vm, &ps->pages, &p->queue, &budget, NULL, &p->messages);
+		if (p->messages.messages && p->len.known)
+			*est = (double)p->messages.bytes / p->messages.messages * p->len.len;
+		return false;
+	}
+	/* what comes meanwhile is walked, too; a torn list does not go on for ever */
+	most = budget = 2 * p->len.len + 1000;
+	snap_msgq_walk(ps->vm, &ps->pages, &p->queue, &budget, NULL, &p->messages);
+	budget = most - budget;
+	ps->walk_left -= ps->full ? 0 : budget < ps->walk_left ? budget : ps->walk_left;
+	*est = p->messages.bytes;
+	return !p->messages.partial && p->messages.words_known;
+}
+
+static bool read_bins(struct ps *ps, struct ps_proc *p)
+{
+	struct held_walk walk = { .refs_budget = ps->refs_left };
+	struct proc_image image;
+	int i, err = 0;
+
+	/* nothing to be read */
+	if (!p->off_heap && !p->wrt_bins && !p->mbuf)
+		return true;
+	for (i = 0; i < RETRIES; i++) {
+		walk.refs_budget = ps->refs_left;
+		err = snap_held_bins(ps->vm, &p->who, &walk, &p->held, &image);
+		if (err != -EAGAIN)
+			break;
+	}
+	ps->refs_left = walk.refs_budget;
+	return !err && !p->held.partial;
+}
+
+static void sum_memory(struct ps *ps, struct ps_proc *p, bool messages, uint64_t est)
+{
+	const unsigned int rest = PS_LINKS | PS_DICT | PS_EXTRA;
+
+	p->rest_known = (p->known & rest) == rest && ps->ok.registers;
+	p->memory_rest = p->own_bytes + p->links.bytes + p->dict_bytes + p->extra_bytes;
+	p->memory_known = p->rest_known && messages;
+	p->memory = p->memory_rest + p->messages.bytes;
+	p->memory_est = p->rest_known && !p->memory_known && est ? p->memory_rest + est : 0;
+}
+
+static void sum_heap(struct ps *ps, struct ps_proc *p, bool messages)
+{
+	p->total_heap_size = p->heap_size + p->old_heap_size + p->mbuf_size;
+	p->total_known = ps->ok.queues;
+	if (!ps->ok.queues || !(p->queue.flags & MSGQ_ON_HEAP))
+		return;
+	p->total_known = messages || (p->len.known && !p->len.len);
+	if (messages)
+		p->total_heap_size += p->messages.attached_words;
+}
+
+/* The parts that were asked for. */
+static void walk(struct ps *ps, const unsigned char *raw, unsigned int parts, struct ps_proc *p)
+{
+	bool messages = false;
+	uint64_t est = 0;
+
+	if (parts & PS_LINKS && ps->ok.links) {
+		snap_links_walk(ps->vm, &ps->pages, &p->roots, &ps->links_left, NULL, &p->links);
+		p->known |= p->links.partial ? 0 : PS_LINKS;
+	}
+	if (parts & PS_MESSAGES && ps->ok.queues) {
+		messages = read_messages(ps, p, &est);
+		p->known |= messages ? PS_MESSAGES : 0;
+	}
+	if (parts & PS_DICT && read_dict(ps, p))
+		p->known |= PS_DICT;
+	if (parts & PS_EXTRA && ps->ok.psd && read_extra(ps, raw, p))
+		p->known |= PS_EXTRA;
+	if (parts & PS_BINS && read_bins(ps, p))
+		p->known |= PS_BINS;
+	sum_heap(ps, p, messages);
+	if (parts & PS_MEMORY)
+		sum_memory(ps, p, messages, est);
+}
+
+/* --- all of them -------------------------------------------------------------------------------- */
+
+static int by_address(const void *a, const void *b)
+{
+	const struct proc_id *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+static void start(struct ps *ps)
+{
+	ps->walk_left = PS_WALK_ALL;
+	ps->links_left = LINKS_MAX;
+	ps->refs_left = REFS_MAX;
+	pages_forget(&ps->pages);
+}
+
+static void look_at(struct ps *ps, struct ps_scan *s, const struct proc_id *who,
+		    const unsigned char *raw)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+	uint64_t id = word(raw, f->proc_id);
+	uint32_t state = word32(raw, f->proc_state);
+	struct ps_proc p;
+
+	/* gone since the table was read, or another one's memory by now */
+	if (!term_is_pid(id) || term_pid_slot(ps->vm, id) != who->slot || state & PSFLG_FREE)
+		return;
+	if (state & PSFLG_EXITING) {
+		s->exiting++;
+		return;
+	}
+	decode(ps, who, raw, &p);
+	walk(ps, raw, s->parts, &p);
+	s->found_n++;
+	s->found(s->arg, &p);
+}
+
+/* The processes [0, n) lie close together: their bytes in one piece, or in pieces where part of it is gone. */
+static void read_chunk(struct ps *ps, struct ps_scan *s, const struct proc_id *who, size_t n,
+		       unsigned char *buf)
+{
+	size_t size = ps->vm->lay->f.proc_size, i;
+	vmaddr_t base = who[0].addr;
+	bool all;
+
+	pages_forget(&ps->pages);
+	all = reader_copy(&ps->vm->rd, base, buf, who[n - 1].addr + size - base);
+	for (i = 0; i < n; i++) {
+		if (all)
+			look_at(ps, s, &who[i], buf + (who[i].addr - base));
+		else if (reader_copy(&ps->vm->rd, who[i].addr, buf, size))
+			look_at(ps, s, &who[i], buf);
+	}
+}
+
+int snap_ps_scan(struct ps *ps, struct ps_scan *s)
+{
+	size_t size = ps->vm->lay->f.proc_size, from, n;
+	struct proc_ids ids;
+	unsigned char *buf;
+
+	s->found_n = s->exiting = s->skipped = 0;
+	if (size > PROCESS_MAX - SLACK || snap_proc_slots(ps->vm, &ids))
+		return -1;
+	start(ps);
+	qsort(ids.v, ids.n, sizeof(*ids.v), by_address);
+	buf = xcalloc(1, CHUNK_BYTES + SLACK);
+	for (from = 0; from < ids.n && !ps->vm->rd.lost; from += n) {
+		for (n = 1; from + n < ids.n; n++)
+			if (ids.v[from + n].addr - ids.v[from + n - 1].addr > size + GAP_BYTES ||
+			    ids.v[from + n].addr + size - ids.v[from].addr > CHUNK_BYTES)
+				break;
+		read_chunk(ps, s, ids.v + from, n, buf);
+	}
+	free(buf);
+	snap_proc_ids_free(&ids);
+	return ps->vm->rd.lost ? -1 : 0;
+}
+
+/* --- one ---------------------------------------------------------------------------------------- */
+
+/* Did nothing change that a walk begins at? */
+static bool same(const struct ps_proc *a, const struct ps_proc *b)
+{
+	return a->heap_size == b->heap_size && a->old_heap_size == b->old_heap_size &&
+	       a->mbuf_size == b->mbuf_size && a->dictionary == b->dictionary &&
+	       a->reg == b->reg && a->reds == b->reds && a->own_bytes == b->own_bytes &&
+	       !memcmp(&a->queue, &b->queue, sizeof(a->queue)) &&
+	       !memcmp(&a->roots, &b->roots, sizeof(a->roots));
+}
+
+int snap_ps_read(struct ps *ps, const struct proc_id *who, unsigned int parts, struct ps_proc *p)
+{
+	size_t size = ps->vm->lay->f.proc_size;
+	unsigned char raw[PROCESS_MAX], again[PROCESS_MAX];
+	struct ps_proc after;
+	int i;
+
+	if (size > PROCESS_MAX - SLACK)
+		return -ESRCH;
+	for (i = 0; i < RETRIES; i++) {
+		start(ps);
+		if (!reader_copy(&ps->vm->rd, who->addr, raw, size))
+			return -ESRCH;
+		decode(ps, who, raw, p);
+		if (p->who.id != who->id || p->state & STATE_GONE)
+			return -ESRCH;
+		walk(ps, raw, parts, p);
+		if (!reader_copy(&ps->vm->rd, who->addr, again, size))
+			return -ESRCH;
+		decode(ps, who, again, &after);
+		if (after.who.id != who->id || after.state & STATE_GONE)
+			return -ESRCH;
+		if (same(p, &after))
+			return 0;
+	}
+	return 0; /* it runs: what its walks found was true at some moment */
+}
+
+bool snap_ps_find(struct ps *ps, eterm_t pid, struct proc_id *who)
+{
+	struct vm *vm = ps->vm;
+	uint64_t slot = term_pid_slot(vm, pid), addr, id;
+
+	if (!term_is_pid(pid) || slot >= vm->proc_max ||
+	    !reader_u64(&vm->rd, vm->tab + 8 * slot, &addr) || !addr || addr == vm->invalid_element ||
+	    !reader_u64(&vm->rd, addr + vm->lay->f.proc_id, &id) || id != pid)
+		return false;
+	*who = (struct proc_id){ addr, pid, slot };
+	return true;
+}
+
+/* --- names -------------------------------------------------------------------------------------- */
+
+/* A pair {Key, Value} of a dictionary. */
+static bool pair_value(struct ps *ps, eterm_t pair, eterm_t key, eterm_t *value)
+{
+	uint64_t t[3];
+
+	if ((pair & 3) != 2 || !pages_copy(&ps->pages, pair & ~7ULL, t, sizeof(t)) ||
+	    t[0] != 2 << 6 || t[1] != key)
+		return false;
+	*value = t[2];
+	return true;
+}
+
+static bool slot_value(struct ps *ps, eterm_t slot, eterm_t key, eterm_t *value)
+{
+	uint64_t cons[2];
+	int i;
+
+	if ((slot & 3) == 2)
+		return pair_value(ps, slot, key, value);
+	/* keys that hash alike: a list of pairs */
+	for (i = 0; i < 256 && (slot & 3) == 1; i++, slot = cons[1]) {
+		if (!pages_copy(&ps->pages, slot & ~7ULL, cons, sizeof(cons)))
+			return false;
+		if (pair_value(ps, cons[0], key, value))
+			return true;
+	}
+	return false;
+}
+
+bool snap_ps_dict_find(struct ps *ps, vmaddr_t dictionary, eterm_t key, eterm_t *value)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+	uint64_t slots[64];
+	uint32_t size, at, i, n;
+
+	if (!dictionary || !key ||
+	    !pages_copy(&ps->pages, dictionary + f->dict_array_size, &size, 4) || size > DICT_MAX)
+		return false;
+	for (at = 0; at < size; at += n) {
+		n = size - at < 64 ? size - at : 64;
+		if (!pages_copy(&ps->pages, dictionary + f->dict_data + 8ULL * at, slots, 8 * n))
+			return false;
+		for (i = 0; i < n; i++)
+			if (slot_value(ps, slots[i], key, value))
+				return true;
+	}
+	return false;
+}
+
+/* The atom is one that the VM is built with, from 27 on. */
+static eterm_t label_key(struct ps *ps)
+{
+	const char *text;
+	uint64_t i;
+
+	if (ps->label_sought || ps->vm->otp < 27)
+		return ps->label_key;
+	ps->label_sought = true;
+	for (i = 0; i < LABEL_INDEX_MAX; i++) {
+		text = term_atom_index(ps->vm, i);
+		if (text && !strcmp(text, "$process_label")) {
+			ps->label_key = i << 6 | 0xb;
+			break;
+		}
+	}
+	return ps->label_key;
+}
+
+bool snap_ps_label(struct ps *ps, const struct ps_proc *p, eterm_t *label)
+{
+	return p->dictionary && snap_ps_dict_find(ps, p->dictionary, label_key(ps), label);
+}
+
+void snap_ps_initial_call(struct ps *ps, const struct ps_proc *p, uint64_t mfa[3])
+{
+	uint64_t t[4];
+	eterm_t v;
+
+	memcpy(mfa, p->initial, sizeof(p->initial));
+	if (p->dictionary && snap_ps_dict_find(ps, p->dictionary, ps->vm->atom_initial_call, &v) &&
+	    (v & 3) == 2 && pages_copy(&ps->pages, v & ~7ULL, t, sizeof(t)) && t[0] == 3 << 6 &&
+	    term_is_small(t[3])) {
+		memcpy(mfa, t + 1, 24);
+		mfa[2] >>= 4;
+	}
+}
+
+eterm_t snap_ps_registered(struct ps *ps, const struct ps_proc *p)
+{
+	uint64_t name;
+
+	if (!p->reg || !pages_u64(&ps->pages, p->reg + ps->vm->lay->f.regproc_name, &name) ||
+	    !term_is_atom(name))
+		return 0;
+	return name;
+}
+
+/* ------------------------------------------------------------------------------------------------ */
+
+void snap_ps_open(struct ps *ps, struct vm *vm, char *why, size_t why_size)
+{
+	memset(ps, 0, sizeof(*ps));
+	ps->vm = vm;
+	pages_open(&ps->pages, &vm->rd, CACHE_BYTES);
+	start(ps);
+	snap_ps_prove(ps, why, why_size);
+}
+
+void snap_ps_close(struct ps *ps)
+{
+	pages_close(&ps->pages);
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Are the fields that `ps` reads where this layout says?  Looked at on the node's own processes.
+ *
+ * Most of them have a mark that nothing else has: an empty queue's `last` points to its `first`,
+ * arg_reg to def_arg_reg, a tree's node to its parent, a link to a process that has it too.  The
+ * others have no content of their own in a quiet node, and are known by where they stand: as far from
+ * a marked one as they are declared.
+ */
+#include "ebeam_shared.h"
+#include "prove.h"
+#include "snap_ps.h"
+#include "term.h"
+
+#include <string.h>
+
+#define SEEN 512 /* processes looked at */
+#define PROCESS_MAX 2048
+#define LINKS_MAX 100000
+
+/* --- how far apart they stand ------------------------------------------------------------------- */
+
+struct pair {
+	enum layout_field from, to;
+	int bytes;
+	int first, last; /* releases */
+};
+
+#define P(from, to, bytes) { LF_##from, LF_##to, bytes, 0, 99 }
+#define P_IN(from, to, bytes, first, last) { LF_##from, LF_##to, bytes, first, last }
+
+static const struct pair registers[] = {
+	P_IN(proc_arity, proc_max_arg_reg, 16, 23, 26), P_IN(proc_arg_reg, proc_max_arg_reg, 8, 23, 26),
+	P_IN(proc_arity, proc_max_arg_reg, 1, 27, 99), P_IN(proc_arg_reg, proc_def_arg_reg, 8, 27, 99),
+	P_IN(proc_max_arg_reg, proc_def_arg_reg, 8, 23, 26),
+};
+
+static const struct pair queues[] = {
+	P(proc_sig_first, proc_sig_last, 8), P(proc_sig_last, proc_sig_save, 8),
+	P_IN(proc_sig_save, proc_sig_cont, 8, 23, 26), P_IN(proc_sig_cont, proc_sig_len, 40, 23, 26),
+	P_IN(proc_sig_len, proc_sig_flags, 8, 23, 26), P_IN(proc_sig_save, proc_sig_len, 8, 27, 99),
+	P_IN(proc_sig_len, proc_sig_cont, 8, 27, 99), P_IN(proc_sig_cont, proc_sig_mlenoffs, 32, 27, 99),
+	P_IN(proc_sig_mlenoffs, proc_sig_flags, 16, 27, 99), P(proc_sig_cont, proc_sig_cont_last, 8),
+	P(proc_sig_cont, proc_sig_signals, 16), P(proc_inq_first, proc_inq_last, 8),
+	P(proc_inq_first, proc_inq_len, 16), P(proc_inq_first, proc_inq_signals, 24),
+	P(proc_inq_first, proc_inq_buffers, 40), P(msg_attached, msg_m, 8),
+	P_IN(msg_m, sig_mlenoffs, 8, 27, 99), P_IN(inqbuf_slots, inqbuf_slot_size, 128, 25, 99),
+	P_IN(inqbuf_slots, inqbuf_queue, 56, 25, 99),
+};
+
+static const struct pair links[] = {
+	P(proc_reg, proc_links, 8), P(proc_links, proc_lt_monitors, 8),
+	P(proc_lt_monitors, proc_monitors, 8), P(ml_list_next, ml_right, 8), P(ml_right, ml_left, 8),
+	P(ml_other, ml_offset, 8), P(ml_offset, ml_key_offset, 2), P(ml_offset, ml_flags, 4),
+	P(ml_flags, ml_type, 2), P(ml_flags, ml_size, 4), P(mondata_ref, mondata_size, 16),
+};
+
+static const struct pair parents[] = {
+	P(proc_initial, proc_current, 24), P(proc_current, proc_parent, 8),
+};
+
+static const struct pair psds[] = { P(proc_mbuf_sz, proc_psd, 8) };
+
+static bool apart(const struct vm *vm, const struct pair *p, size_t n)
+{
+	unsigned int a, b;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		a = *layout_field_at((struct layout *)vm->lay, p[i].from);
+		b = *layout_field_at((struct layout *)vm->lay, p[i].to);
+		if (vm->otp < p[i].first || vm->otp > p[i].last || a == LAYOUT_ABSENT ||
+		    b == LAYOUT_ABSENT)
+			continue;
+		if (a + p[i].bytes != b) {
+			log_step("%s and %s are not as far apart as they are declared",
+				 layout_field_name(p[i].from), layout_field_name(p[i].to));
+			return false;
+		}
+	}
+	return true;
+}
+
+#define APART(vm, pairs) apart(vm, pairs, ARRAY_SIZE(pairs))
+
+/* What the code knows by itself. */
+static bool shapes(const struct vm *vm)
+{
+	const struct layout_fields *f = &vm->lay->f;
+
+	return f->ml_list_next == 0 && f->mondata_origin == 0 &&
+	       f->linkdata_size == 2 * f->ml_size + 8 && f->mondata_ref == 2 * f->ml_size &&
+	       (f->sig_mlenoffs == LAYOUT_ABSENT || f->sig_mlenoffs == 24);
+}
+
+static bool messages(const struct vm *vm)
+{
+	const struct layout_fields *f = &vm->lay->f;
+
+	return f->msg_size == f->msg_frag + f->frag_mem + 8 &&
+	       (f->sig_mlenoffs != LAYOUT_ABSENT) == (vm->otp >= 27) &&
+	       (f->proc_sig_mlenoffs != LAYOUT_ABSENT) == (vm->otp >= 27);
+}
+
+/* --- what they hold ----------------------------------------------------------------------------- */
+
+struct tally {
+	unsigned int seen, own_registers, six_registers, arities, inner, middle, outer, kinds, lens;
+	unsigned int psds, psds_right, parents, parent_pids, currents, currents_right;
+	unsigned int walked, walks, links, links_right, monitors, monitors_right;
+};
+
+static uint64_t word(const unsigned char *raw, size_t off)
+{
+	uint64_t v;
+
+	memcpy(&v, raw + off, sizeof(v));
+	return v;
+}
+
+static void tally_registers(const struct vm *vm, vmaddr_t addr, const unsigned char *raw,
+			    struct tally *t)
+{
+	const struct layout_fields *f = &vm->lay->f;
+	bool byte = f->proc_arity_size == 1;
+	uint64_t arity = byte ? raw[f->proc_arity] : word(raw, f->proc_arity);
+	uint32_t max;
+
+	memcpy(&max, raw + f->proc_max_arg_reg, 4);
+	t->own_registers += word(raw, f->proc_arg_reg) == addr + f->proc_def_arg_reg;
+	/* as many as there is room for in the struct */
+	t->six_registers += byte ? raw[f->proc_max_arg_reg] == 6 : max == 6;
+	t->arities += arity <= 255;
+}
+
+/* An empty queue's last points to its first; another's to a word that is 0, its end. */
+static bool ends(struct vm *vm, vmaddr_t addr, const unsigned char *raw, unsigned int first,
+		 unsigned int last)
+{
+	uint64_t end = word(raw, last), nil;
+
+	if (!word(raw, first))
+		return end == addr + first;
+	return !(end & 7) && reader_u64(&vm->rd, end, &nil) && !nil;
+}
+
+static void tally_queues(struct vm *vm, vmaddr_t addr, const unsigned char *raw, struct tally *t)
+{
+	const struct layout_fields *f = &vm->lay->f;
+	uint64_t len = word(raw, f->proc_sig_len);
+	struct msgq_head h;
+
+	snap_msgq_head(vm, raw, &h);
+	t->inner += ends(vm, addr, raw, f->proc_sig_first, f->proc_sig_last);
+	t->middle += ends(vm, addr, raw, f->proc_sig_cont, f->proc_sig_cont_last);
+	t->outer += ends(vm, addr, raw, f->proc_inq_first, f->proc_inq_last);
+	t->kinds += snap_msgq_data(&h) && h.flags < 1 << 20;
+	t->lens += h.inner.first || h.middle.first || !len;
+}
+
+/* The array fills its block, but for the smallest ones. */
+static void tally_psd(struct vm *vm, const unsigned char *raw, struct tally *t)
+{
+	const struct layout_fields *f = &vm->lay->f;
+	uint64_t psd = word(raw, f->proc_psd), hdr, need = 8 + f->psd_size;
+
+	if (!psd)
+		return;
+	t->psds++;
+	if (psd & 7 || !reader_u64(&vm->rd, psd - 8, &hdr))
+		return;
+	if (!prove_has_instances(vm, "std_alloc"))
+		need = (need + 15) & ~15ULL;
+	t->psds_right += EB_BLOCK_BYTES(hdr) == need;
+}
+
+static void tally_parent(struct vm *vm, const unsigned char *raw, struct tally *t)
+{
+	const struct layout_fields *f = &vm->lay->f;
+	uint64_t parent = word(raw, f->proc_parent), current = word(raw, f->proc_current), mfa[3];
+
+	t->parents += term_is_pid(parent) || term_is_atom(parent) || (parent & 3) == 2 ||
+		      parent == vm->lay->facts->nil;
+	t->parent_pids += term_is_pid(parent);
+	if (!current)
+		return;
+	t->currents++;
+	t->currents_right += !(current & 7) && reader_copy(&vm->rd, current, mfa, sizeof(mfa)) &&
+			     term_is_atom(mfa[0]) && term_is_atom(mfa[1]) && (mfa[2] & 0xff) <= 255;
+}
+
+/* --- links lead back ---------------------------------------------------------------------------- */
+
+struct back {
+	struct ps *ps;
+	struct tally *t;
+	eterm_t self;	 /* whose links are visited */
+	eterm_t wanted;	 /* who must be among them */
+	enum ml_kind kind;
+	bool found;
+};
+
+static bool look_for(void *arg, const struct ml_entry *e)
+{
+	struct back *b = arg;
+
+	b->found |= e->kind == b->kind && e->other == b->wanted;
+	return !b->found;
+}
+
+/* Has the other process the other end? */
+static bool leads_back(struct back *b, const struct ml_entry *e)
+{
+	struct back other = { .wanted = b->self,
+			      .kind = e->kind == ML_LINK ? ML_LINK : ML_MONITORED_BY };
+	struct ml_visitor v = { look_for, &other };
+	unsigned char raw[PROCESS_MAX];
+	struct proc_id who;
+	struct ml_roots roots;
+	struct ml_sums sums;
+	uint64_t budget = LINKS_MAX;
+
+	if (!snap_ps_find(b->ps, e->other, &who) ||
+	    !reader_copy(&b->ps->vm->rd, who.addr, raw, b->ps->vm->lay->f.proc_size))
+		return false;
+	snap_links_roots(b->ps->vm, raw, &roots);
+	snap_links_walk(b->ps->vm, &b->ps->pages, &roots, &budget, &v, &sums);
+	return other.found;
+}
+
+static bool look_at_link(void *arg, const struct ml_entry *e)
+{
+	struct back *b = arg;
+
+	if (e->type != ML_PROC || !term_is_pid(e->other))
+		return true;
+	if (e->kind == ML_LINK) {
+		b->t->links++;
+		b->t->links_right += leads_back(b, e);
+	} else if (e->kind == ML_MONITOR) {
+		b->t->monitors++;
+		b->t->monitors_right += leads_back(b, e);
+	}
+	return b->t->links + b->t->monitors < 200;
+}
+
+static void tally_links(struct ps *ps, eterm_t id, const unsigned char *raw, struct tally *t)
+{
+	struct back b = { .ps = ps, .t = t, .self = id };
+	struct ml_visitor v = { look_at_link, &b };
+	struct ml_roots roots;
+	struct ml_sums sums;
+	uint64_t budget = LINKS_MAX;
+
+	if (t->links + t->monitors >= 200)
+		return;
+	snap_links_roots(ps->vm, raw, &roots);
+	snap_links_walk(ps->vm, &ps->pages, &roots, &budget, &v, &sums);
+	t->walks++;
+	t->walked += !sums.partial;
+}
+
+/* --- the verdict -------------------------------------------------------------------------------- */
+
+static bool mostly(unsigned int good, unsigned int of)
+{
+	return of && 2 * good >= of;
+}
+
+static void judge(struct ps *ps, const struct tally *t)
+{
+	struct vm *vm = ps->vm;
+	const struct layout_fields *f = &vm->lay->f;
+
+	log_all("ps: %u seen; registers %u %u %u; queues %u %u %u %u %u; psd %u/%u; parents %u %u, "
+		"current %u/%u; links %u/%u, %u/%u, %u/%u", t->seen, t->own_registers,
+		t->six_registers, t->arities, t->inner, t->middle, t->outer, t->kinds, t->lens,
+		t->psds_right, t->psds, t->parents, t->parent_pids, t->currents_right, t->currents,
+		t->walked, t->walks, t->links_right, t->links, t->monitors_right, t->monitors);
+	ps->ok.registers = APART(vm, registers) && mostly(t->own_registers, t->seen) &&
+			   mostly(t->six_registers, t->seen) && t->arities == t->seen &&
+			   f->proc_arity_size == (vm->otp < 27 ? 8 : 1);
+	ps->ok.queues = ps->ok.queues && APART(vm, queues) && messages(vm) &&
+			prove_enough(t->inner, t->seen, 16) && prove_enough(t->middle, t->seen, 16) &&
+			prove_enough(t->outer, t->seen, 16) && prove_enough(t->kinds, t->seen, 16) &&
+			prove_enough(t->lens, t->seen, 16);
+	ps->ok.psd = APART(vm, psds) && f->psd_data == 0 && t->psds &&
+		     prove_enough(t->psds_right, t->psds, 16);
+	ps->ok.parent = APART(vm, parents) && prove_enough(t->parents, t->seen, 16) &&
+			mostly(t->parent_pids, t->seen);
+	ps->ok.current = APART(vm, parents) && prove_enough(t->currents_right, t->currents, 16);
+	ps->ok.links = APART(vm, links) && shapes(vm) && t->links &&
+		       prove_enough(t->walked, t->walks, 16) &&
+		       prove_enough(t->links_right, t->links, 16) &&
+		       prove_enough(t->monitors_right, t->monitors, 16);
+}
+
+static void tell(const struct ps *ps, char *why, size_t size)
+{
+	const struct ps_proven *ok = &ps->ok;
+	size_t n = 0;
+
+	why[0] = '\0';
+	if (ok->registers && ok->psd && ok->queues && ok->links && ok->parent && ok->current)
+		return;
+	n += snprintf(why, size, "not proven on this VM, and missing:");
+	if (!ok->queues && n < size)
+		n += snprintf(why + n, size - n, " message queues,");
+	if (!ok->links && n < size)
+		n += snprintf(why + n, size - n, " links and monitors,");
+	if (!(ok->registers && ok->psd && ok->queues && ok->links) && n < size)
+		n += snprintf(why + n, size - n, " memory,");
+	if (!ok->parent && n < size)
+		n += snprintf(why + n, size - n, " parent,");
+	if (!ok->current && n < size)
+		n += snprintf(why + n, size - n, " current function,");
+	if (n && n < size)
+		why[n - 1] = '\0';
+}
+
+/* False for a process that is running, or gone. */
+static bool look_at(struct ps *ps, const struct proc_id *who, struct tally *t)
+{
+	struct vm *vm = ps->vm;
+	const struct layout_fields *f = &vm->lay->f;
+	unsigned char raw[PROCESS_MAX + 64];
+	uint32_t state;
+	uint64_t id;
+
+	if (!reader_copy(&vm->rd, who->addr, raw, f->proc_size))
+		return false;
+	id = word(raw, f->proc_id);
+	memcpy(&state, raw + f->proc_state, 4);
+	if (!term_is_pid(id) || term_pid_slot(vm, id) != who->slot ||
+	    state & (PSFLG_FREE | PSFLG_EXITING | PSFLG_RUNNING | PSFLG_RUNNING_SYS | PSFLG_GC |
+		     PSFLG_DIRTY_RUNNING | PSFLG_DIRTY_RUNNING_SYS))
+		return false;
+	t->seen++;
+	tally_registers(vm, who->addr, raw, t);
+	tally_queues(vm, who->addr, raw, t);
+	tally_psd(vm, raw, t);
+	tally_parent(vm, raw, t);
+	tally_links(ps, id, raw, t);
+	return true;
+}
+
+void snap_ps_prove(struct ps *ps, char *why, size_t why_size)
+{
+	struct tally t = { 0 };
+	struct proc_ids ids;
+	size_t i, step;
+
+	memset(&ps->ok, 0, sizeof(ps->ok));
+	if (ps->vm->lay->f.proc_size <= PROCESS_MAX && !snap_proc_slots(ps->vm, &ids)) {
+		step = ids.n > SEEN ? ids.n / SEEN : 1;
+		for (i = 0; i < ids.n; i += i < 64 ? 1 : step)
+			look_at(ps, &ids.v[i], &t);
+		snap_proc_ids_free(&ids);
+		ps->ok.queues = t.seen > 0;
+		judge(ps, &t);
+	}
+	tell(ps, why, why_size);
+}
