@@ -15,6 +15,7 @@ struct options {
 	double duration_s, interval_s; /* < 0: not given */
 	bool json, exact, trace;
 	bool each, map, binaries; /* --each, --map, --binaries */
+	bool full; /* --full: walk queues of any length */
 	const char *sort, *by;
 	long depth, max_terms;	/* -1: the command's own */
 	long limit; /* -1: the command's own */

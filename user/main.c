@@ -44,6 +44,13 @@ static const struct cmd commands[] = {
 	  "  ebeam ets --binaries             and what refc binaries their rows keep alive\n"
 	  "  ebeam ets -i 10 --sort memory_change   those that grow\n"
 	  "  ebeam ets --by owner             summed up by owning process\n", false },
+	{ "ps", "Erlang processes: memory, queues, what they do and whom they wait for", 0, cmd_ps,
+	  "[--by KEY] [--binaries] [--full]",
+	  "  ebeam ps                         the 20 with most memory\n"
+	  "  ebeam ps --sort message_queue_len   longest queues first\n"
+	  "  ebeam ps --by waits_for          who keeps others waiting\n"
+	  "  ebeam ps --by initial_call --sort memory\n"
+	  "  ebeam ps -i 2                    what changes, every 2 s\n", false },
 	{ "list", "the Erlang VMs of this host", 0, cmd_list, "",
 	  "  ebeam list\n  ebeam list --json\n", false },
 	{ "doctor", "what works here: kernel, capabilities, symbols, layout proof, every site", 0,
@@ -247,7 +254,7 @@ static int parse_long(const char *what, const char *arg, long min, long max, lon
 }
 
 enum { OPT_JSON = 256, OPT_SORT, OPT_MAX_OVERHEAD, OPT_MAX_PROCESSES, OPT_EXACT, OPT_TRACE, OPT_BY,
-       OPT_SYMBOLS, OPT_EACH, OPT_MAP, OPT_BINARIES, OPT_DEPTH, OPT_MAX_TERMS };
+       OPT_SYMBOLS, OPT_EACH, OPT_MAP, OPT_BINARIES, OPT_DEPTH, OPT_MAX_TERMS, OPT_FULL };
 
 static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, 'p' },
@@ -266,6 +273,7 @@ static const struct option long_options[] = {
 	{ "each", no_argument, NULL, OPT_EACH },
 	{ "map", no_argument, NULL, OPT_MAP },
 	{ "binaries", no_argument, NULL, OPT_BINARIES },
+	{ "full", no_argument, NULL, OPT_FULL },
 	{ "depth", required_argument, NULL, OPT_DEPTH },
 	{ "max-terms", required_argument, NULL, OPT_MAX_TERMS },
 	{ "verbose", no_argument, NULL, 'v' },
@@ -335,6 +343,9 @@ static int parse(int argc, char **argv, struct options *opt, bool *help, bool *v
 			break;
 		case OPT_BINARIES:
 			opt->binaries = true;
+			break;
+		case OPT_FULL:
+			opt->full = true;
 			break;
 		case OPT_DEPTH:
 			err = parse_long("--depth", optarg, 1, 1 << 20, &opt->depth);

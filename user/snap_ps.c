@@ -58,11 +58,6 @@ const char *snap_ps_priority(uint32_t state)
 	return names[state >> 2 & 3];
 }
 
-bool snap_ps_traps_exit(const struct vm *vm, const struct ps_proc *p)
-{
-	return p->flags & vm->lay->facts->flag_trap_exit;
-}
-
 /* --- from the struct ---------------------------------------------------------------------------- */
 
 static uint64_t words_between(uint64_t from, uint64_t to)
@@ -98,10 +93,6 @@ static void decode_links(struct ps *ps, const unsigned char *raw, struct ps_proc
 		snap_links_roots(ps->vm, raw, &p->roots);
 	if (ps->ok.parent)
 		p->parent = word(raw, f->proc_parent);
-	if (ps->ok.current) {
-		p->i = word(raw, f->proc_i);
-		p->current = word(raw, f->proc_current);
-	}
 	if (ps->ok.queues) {
 		snap_msgq_head(ps->vm, raw, &p->queue);
 		snap_msgq_len(ps->vm, &p->queue, &p->len);
@@ -119,6 +110,7 @@ static void decode(struct ps *ps, const struct proc_id *who, const unsigned char
 	p->who.id = word(raw, f->proc_id);
 	p->state = word32(raw, f->proc_state);
 	p->flags = word32(raw, f->proc_flags);
+	p->traps_exit = p->flags & ps->vm->lay->facts->flag_trap_exit;
 	p->still = !(p->state & (STATE_GONE | STATE_RUNNING | PSFLG_GC));
 	p->reds = word(raw, f->proc_reds);
 	p->heap_size = word(raw, f->proc_heap_sz);

@@ -23,13 +23,14 @@ enum ps_part {
 	PS_DICT = 4,	 /* dictionary: size, number of pairs */
 	PS_EXTRA = 8,	 /* saved calls */
 	PS_BINS = 16,	 /* refc binaries */
+	PS_FUNCTION = 32, /* the current function */
 	PS_MEMORY = PS_LINKS | PS_MESSAGES | PS_DICT | PS_EXTRA,
-	PS_ALL = PS_MEMORY | PS_BINS,
+	PS_ALL = PS_MEMORY | PS_BINS | PS_FUNCTION,
 };
 
 /* Which fields of the VM's structs hold what they should: see snap_ps_open(). */
 struct ps_proven {
-	bool registers, psd, queues, links, parent, current;
+	bool registers, psd, queues, links, parent;
 };
 
 struct ps {
@@ -46,12 +47,12 @@ struct ps {
 struct ps_proc {
 	struct proc_id who;
 	uint32_t state, flags;
+	bool traps_exit;
 	bool still;   /* neither runs nor is collected: its stack is known */
 	uint64_t reds;
 	uint64_t heap_size, total_heap_size, old_heap_size, mbuf_size, stack_size; /* words */
 	uint16_t minor_gcs, fullsweep_after;
 	eterm_t group_leader, parent; /* parent 0: not known */
-	vmaddr_t i, current;	      /* 0: not known, or none */
 	vmaddr_t reg, dictionary, off_heap, wrt_bins, mbuf;
 	uint64_t initial[3];
 	struct msgq_head queue;
@@ -104,7 +105,6 @@ bool snap_ps_find(struct ps *ps, eterm_t pid, struct proc_id *who);
 /* As process_info(P, status) and (P, priority) say it. */
 const char *snap_ps_status(uint32_t state);
 const char *snap_ps_priority(uint32_t state);
-bool snap_ps_traps_exit(const struct vm *vm, const struct ps_proc *p);
 
 /* A value of its dictionary, by an atom; false: it is not there. */
 bool snap_ps_dict_find(struct ps *ps, vmaddr_t dictionary, eterm_t key, eterm_t *value);

@@ -44,8 +44,7 @@ static const struct pair queues[] = {
 	P(proc_sig_cont, proc_sig_signals, 16), P(proc_inq_first, proc_inq_last, 8),
 	P(proc_inq_first, proc_inq_len, 16), P(proc_inq_first, proc_inq_signals, 24),
 	P(proc_inq_first, proc_inq_buffers, 40), P(msg_attached, msg_m, 8),
-	P_IN(msg_m, sig_mlenoffs, 8, 27, 99), P_IN(inqbuf_slots, inqbuf_slot_size, 128, 25, 99),
-	P_IN(inqbuf_slots, inqbuf_queue, 56, 25, 99),
+	P_IN(msg_m, sig_mlenoffs, 8, 27, 99),
 };
 
 static const struct pair links[] = {
@@ -55,9 +54,7 @@ static const struct pair links[] = {
 	P(ml_flags, ml_type, 2), P(ml_flags, ml_size, 4), P(mondata_ref, mondata_size, 16),
 };
 
-static const struct pair parents[] = {
-	P(proc_initial, proc_current, 24), P(proc_current, proc_parent, 8),
-};
+static const struct pair parents[] = { P(proc_initial, proc_parent, 32) };
 
 static const struct pair psds[] = { P(proc_mbuf_sz, proc_psd, 8) };
 
@@ -106,7 +103,7 @@ static bool messages(const struct vm *vm)
 
 struct tally {
 	unsigned int seen, own_registers, six_registers, arities, inner, middle, outer, kinds, lens;
-	unsigned int psds, psds_right, parents, parent_pids, currents, currents_right;
+	unsigned int psds, psds_fit, psds_right, parents, parent_pids;
 	unsigned int walked, walks, links, links_right, monitors, monitors_right;
 };
 
@@ -158,7 +155,7 @@ static void tally_queues(struct vm *vm, vmaddr_t addr, const unsigned char *raw,
 	t->lens += h.inner.first || h.middle.first || !len;
 }
 
-/* The array fills its block, but for the smallest ones. */
+/* The array fills its block, unless what was left of it was too small for another. */
 static void tally_psd(struct vm *vm, const unsigned char *raw, struct tally *t)
 {
 	const struct layout_fields *f = &vm->lay->f;
@@ -171,22 +168,18 @@ static void tally_psd(struct vm *vm, const unsigned char *raw, struct tally *t)
 		return;
 	if (!prove_has_instances(vm, "std_alloc"))
 		need = (need + 15) & ~15ULL;
+	t->psds_fit += EB_BLOCK_BYTES(hdr) >= need;
 	t->psds_right += EB_BLOCK_BYTES(hdr) == need;
 }
 
 static void tally_parent(struct vm *vm, const unsigned char *raw, struct tally *t)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	uint64_t parent = word(raw, f->proc_parent), current = word(raw, f->proc_current), mfa[3];
+	uint64_t parent = word(raw, f->proc_parent);
 
 	t->parents += term_is_pid(parent) || term_is_atom(parent) || (parent & 3) == 2 ||
 		      parent == vm->lay->facts->nil;
 	t->parent_pids += term_is_pid(parent);
-	if (!current)
-		return;
-	t->currents++;
-	t->currents_right += !(current & 7) && reader_copy(&vm->rd, current, mfa, sizeof(mfa)) &&
-			     term_is_atom(mfa[0]) && term_is_atom(mfa[1]) && (mfa[2] & 0xff) <= 255;
 }
 
 /* --- links lead back ---------------------------------------------------------------------------- */
@@ -272,10 +265,10 @@ static void judge(struct ps *ps, const struct tally *t)
 	struct vm *vm = ps->vm;
 	const struct layout_fields *f = &vm->lay->f;
 
-	log_all("ps: %u seen; registers %u %u %u; queues %u %u %u %u %u; psd %u/%u; parents %u %u, "
-		"current %u/%u; links %u/%u, %u/%u, %u/%u", t->seen, t->own_registers,
+	log_all("ps: %u seen; registers %u %u %u; queues %u %u %u %u %u; psd %u/%u; parents %u %u; "
+		"links %u/%u, %u/%u, %u/%u", t->seen, t->own_registers,
 		t->six_registers, t->arities, t->inner, t->middle, t->outer, t->kinds, t->lens,
-		t->psds_right, t->psds, t->parents, t->parent_pids, t->currents_right, t->currents,
+		t->psds_right, t->psds, t->parents, t->parent_pids,
 		t->walked, t->walks, t->links_right, t->links, t->monitors_right, t->monitors);
 	ps->ok.registers = APART(vm, registers) && mostly(t->own_registers, t->seen) &&
 			   mostly(t->six_registers, t->seen) && t->arities == t->seen &&
@@ -284,11 +277,10 @@ static void judge(struct ps *ps, const struct tally *t)
 			prove_enough(t->inner, t->seen, 16) && prove_enough(t->middle, t->seen, 16) &&
 			prove_enough(t->outer, t->seen, 16) && prove_enough(t->kinds, t->seen, 16) &&
 			prove_enough(t->lens, t->seen, 16);
-	ps->ok.psd = APART(vm, psds) && f->psd_data == 0 && t->psds &&
-		     prove_enough(t->psds_right, t->psds, 16);
+	ps->ok.psd = APART(vm, psds) && f->psd_data == 0 &&
+		     prove_enough(t->psds_fit, t->psds, 16) && mostly(t->psds_right, t->psds);
 	ps->ok.parent = APART(vm, parents) && prove_enough(t->parents, t->seen, 16) &&
 			mostly(t->parent_pids, t->seen);
-	ps->ok.current = APART(vm, parents) && prove_enough(t->currents_right, t->currents, 16);
 	ps->ok.links = APART(vm, links) && shapes(vm) && t->links &&
 		       prove_enough(t->walked, t->walks, 16) &&
 		       prove_enough(t->links_right, t->links, 16) &&
@@ -301,7 +293,7 @@ static void tell(const struct ps *ps, char *why, size_t size)
 	size_t n = 0;
 
 	why[0] = '\0';
-	if (ok->registers && ok->psd && ok->queues && ok->links && ok->parent && ok->current)
+	if (ok->registers && ok->psd && ok->queues && ok->links && ok->parent)
 		return;
 	n += snprintf(why, size, "not proven on this VM, and missing:");
 	if (!ok->queues && n < size)
@@ -312,8 +304,6 @@ static void tell(const struct ps *ps, char *why, size_t size)
 		n += snprintf(why + n, size - n, " memory,");
 	if (!ok->parent && n < size)
 		n += snprintf(why + n, size - n, " parent,");
-	if (!ok->current && n < size)
-		n += snprintf(why + n, size - n, " current function,");
 	if (n && n < size)
 		why[n - 1] = '\0';
 }

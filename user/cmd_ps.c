@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ps: the processes of a node, the first by any number that process_info/2 tells, or summed up by what
+ * they have in common; with -i what changed.
+ *
+ * All are looked at once, and only what the order needs is read of them; then those that are shown
+ * are read again, with everything.
+ */
+#include "ps_rows.h"
+#include "reading.h"
+#include "term.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIMIT 20
+
+struct ps_totals {
+	uint64_t processes, memory, memory_est, unknown, unguessed, long_queues;
+	uint64_t len, in_transit, queues_unknown, reds, heap_size, born, died;
+	uint64_t running, runnable, waiting, suspended, collecting;
+	struct proc_id longest;
+	uint64_t longest_len;
+};
+
+struct ps_state {
+	struct ps ps;
+	char why[256];
+	const struct column *by; /* of the choice; NULL with --by */
+	unsigned int parts;
+	bool names;
+	struct ps_chooser chooser;
+	struct ps_groups groups;
+	struct ps_totals sum;
+	struct ps_row *rows;
+	size_t nrows;
+	struct column *cols;
+	/* -i: of the round before, by id; and what is to be that of the next */
+	bool interval;
+	struct ps_before *before, *now;
+	bool *met; /* of `before`: still there */
+	size_t nbefore, nnow, cap;
+};
+
+/* --- with -i: what was before ------------------------------------------------------------------- */
+
+static int by_id(const void *a, const void *b)
+{
+	const struct ps_before *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void remember(struct ps_state *s, const struct ps_proc *p)
+{
+	if (s->nnow == s->cap) {
+		s->cap = s->cap ? s->cap + s->cap / 2 : 1024;
+		s->now = xrealloc(s->now, s->cap * sizeof(*s->now));
+	}
+	s->now[s->nnow++] = (struct ps_before){
+		p->who.id, p->reds, p->memory_known ? (int64_t)p->memory : -1, p->len.len,
+	};
+}
+
+static void compare(struct ps_state *s, struct ps_row *row)
+{
+	struct ps_before key = { .id = row->p.who.id }, *was;
+
+	row->interval = s->nbefore > 0;
+	if (!row->interval)
+		return;
+	was = bsearch(&key, s->before, s->nbefore, sizeof(key), by_id);
+	row->is_new = !was;
+	if (was) {
+		row->before = *was;
+		s->met[was - s->before] = true;
+	}
+}
+
+static void choose_dead(struct ps_state *s)
+{
+	struct ps_row row;
+	size_t i;
+
+	for (i = 0; i < s->nbefore; i++) {
+		if (s->met[i])
+			continue;
+		s->sum.died++;
+		memset(&row, 0, sizeof(row));
+		row.p.who.id = s->before[i].id;
+		row.interval = row.dead = true;
+		row.before = s->before[i];
+		if (s->by)
+			ps_choose(&s->chooser, &row);
+	}
+}
+
+/* What was looked at now is what the next round compares with. */
+static void turn(struct ps_state *s)
+{
+	free(s->before);
+	free(s->met);
+	qsort(s->now, s->nnow, sizeof(*s->now), by_id);
+	s->before = s->now;
+	s->nbefore = s->nnow;
+	s->met = xcalloc(s->nbefore, sizeof(*s->met));
+	s->now = NULL;
+	s->nnow = s->cap = 0;
+}
+
+/* --- all of them -------------------------------------------------------------------------------- */
+
+static void add_up(struct ps_totals *t, const struct ps_row *row)
+{
+	const struct ps_proc *p = &row->p;
+	const char *status = snap_ps_status(p->state);
+
+	t->processes++;
+	t->unknown += !p->memory_known;
+	t->unguessed += !p->memory_known && !p->memory_est;
+	t->long_queues += !p->memory_known && p->rest_known && p->memory_est;
+	t->memory += p->memory_known ? p->memory : 0;
+	t->memory_est += p->memory_known ? p->memory : p->memory_est;
+	t->queues_unknown += !p->len.known;
+	t->len += p->len.len;
+	t->in_transit += p->len.in_transit;
+	t->reds += row->interval && !row->is_new ? p->reds - row->before.reds : p->reds;
+	t->heap_size += p->heap_size + p->old_heap_size + p->mbuf_size;
+	t->born += row->is_new;
+	t->running += !strcmp(status, "running");
+	t->runnable += !strcmp(status, "runnable");
+	t->waiting += !strcmp(status, "waiting");
+	t->suspended += !strcmp(status, "suspended");
+	t->collecting += !strcmp(status, "garbage_collecting");
+	if (p->len.len > t->longest_len) {
+		t->longest_len = p->len.len;
+		t->longest = p->who;
+	}
+}
+
+static void found(void *arg, const struct ps_proc *p)
+{
+	struct ps_state *s = arg;
+	struct ps_row row = { .p = *p };
+
+	if (s->interval) {
+		remember(s, p);
+		compare(s, &row);
+	}
+	add_up(&s->sum, &row);
+	if (s->names)
+		ps_row_names(&s->ps, &row);
+	if (s->by)
+		ps_choose(&s->chooser, &row);
+	else
+		ps_group_add(&s->groups, &s->ps, &row);
+	ps_row_free(&row);
+}
+
+/* --- those that are shown ----------------------------------------------------------------------- */
+
+static void read_rows(struct ps_state *s)
+{
+	struct ps_choice *ch;
+	struct ps_row *row;
+	size_t i;
+
+	ps_choose_sort(&s->chooser);
+	s->rows = xcalloc(s->chooser.n, sizeof(*s->rows));
+	for (i = 0; i < s->chooser.n; i++) {
+		ch = &s->chooser.v[i];
+		row = &s->rows[s->nrows];
+		if (!ch->dead && snap_ps_read(&s->ps, &ch->who, PS_ALL, &row->p)) {
+			memset(row, 0, sizeof(*row));
+			continue; /* it ended since */
+		}
+		if (ch->dead) {
+			row->p.who = ch->who;
+			row->interval = row->dead = true;
+			row->before = ch->before;
+		} else if (s->interval) {
+			compare(s, row);
+		}
+		ps_row_names(&s->ps, row);
+		s->nrows++;
+	}
+}
+
+/* --- the report --------------------------------------------------------------------------------- */
+
+static void totals(const struct ps_state *s, const struct ps_scan *scan, struct table *t)
+{
+	const struct ps_totals *m = &s->sum;
+	bool est = m->unknown && !m->unguessed;
+
+	report_total(t, "processes", m->processes);
+	report_total(t, "exiting", scan->exiting);
+	report_total_if(t, "memory", !m->unknown && s->parts & PS_MEMORY, m->memory);
+	if (est)
+		report_total(t, "memory_est", m->memory_est);
+	report_total_if(t, "message_queue_len", !m->queues_unknown, m->len);
+	report_total_if(t, "message_queue_len_in_transit", !m->queues_unknown, m->in_transit);
+	report_total(t, "reductions", m->reds);
+	report_total(t, "heap_words", m->heap_size);
+	report_total(t, "running", m->running);
+	report_total(t, "runnable", m->runnable);
+	report_total(t, "waiting", m->waiting);
+	report_total(t, "suspended", m->suspended);
+	report_total(t, "garbage_collecting", m->collecting);
+	if (s->interval) {
+		report_total(t, "born", m->born);
+		report_total(t, "died", m->died);
+	}
+}
+
+/* "logger <0.61.0>", or "m:f/a <0.61.0>" */
+static void who_is(struct ps_state *s, const struct proc_id *who, char *buf, size_t size)
+{
+	struct ps_row row = { 0 };
+
+	buf[0] = '\0';
+	if (!snap_ps_read(&s->ps, who, 0, &row.p)) {
+		ps_row_names(&s->ps, &row);
+		snprintf(buf, size, "%s%s%s", row.name ? row.name : "", row.name ? " " : "", row.pid);
+	}
+	ps_row_free(&row);
+}
+
+static void verdict(struct ps_state *s, const struct ps_scan *scan, struct table *t)
+{
+	const struct ps_totals *m = &s->sum;
+	char a[32], b[32], who[128];
+	size_t size = sizeof(t->verdict), n;
+
+	n = snprintf(t->verdict, size, "%s processes", fmt_count(m->processes, a, sizeof(a)));
+	if (scan->exiting)
+		n += snprintf(t->verdict + n, size - n, ", %llu exiting",
+			      (unsigned long long)scan->exiting);
+	if (s->interval && (m->born || m->died))
+		n += snprintf(t->verdict + n, size - n, " (+%s -%s)", fmt_count(m->born, a, sizeof(a)),
+			      fmt_count(m->died, b, sizeof(b)));
+	if (s->parts & PS_MEMORY && !m->unguessed)
+		n += snprintf(t->verdict + n, size - n, ", %s%s", m->unknown ? "~" : "",
+			      fmt_bytes(m->memory_est, a, sizeof(a)));
+	if (m->running + m->runnable > 1)
+		n += snprintf(t->verdict + n, size - n, "; %s run or could",
+			      fmt_count(m->running + m->runnable, a, sizeof(a)));
+	if (m->suspended)
+		n += snprintf(t->verdict + n, size - n, "; %s suspended",
+			      fmt_count(m->suspended, a, sizeof(a)));
+	if (!m->longest_len || n + 80 > size)
+		return;
+	who_is(s, &m->longest, who, sizeof(who));
+	n += snprintf(t->verdict + n, size - n, "; longest queue %s",
+		      fmt_count(m->longest_len, a, sizeof(a)));
+	if (who[0] && n < size)
+		snprintf(t->verdict + n, size - n, ": %s", who);
+}
+
+static void notes(struct reading *r, const struct ps_state *s)
+{
+	if (s->why[0])
+		reading_note(r, "%s", s->why);
+	if (s->sum.long_queues)
+		reading_note(r, "%llu %s of more than %d messages %s not walked: memory of %s is "
+			     "guessed from the first messages; --full walks all",
+			     (unsigned long long)s->sum.long_queues,
+			     s->sum.long_queues == 1 ? "queue" : "queues", PS_WALK_MAX,
+			     s->sum.long_queues == 1 ? "was" : "were",
+			     s->sum.long_queues == 1 ? "that process" : "those processes");
+}
+
+static int ps_round(struct reading *r, struct table *t)
+{
+	struct ps_state *s = r->state;
+	struct ps_scan scan = { .parts = s->parts, .found = found, .arg = s };
+	const char *sort = r->opt->sort, *other = s->interval ? "reductions" : "memory";
+	bool first = s->interval && !s->nbefore;
+	size_t ncols = ps_ncolumns;
+
+	memset(&s->sum, 0, sizeof(s->sum));
+	s->chooser = (struct ps_chooser){ .by = s->by, .limit = r->limit };
+	s->groups.by = r->opt->by;
+	s->ps.full = r->opt->full;
+	if (snap_ps_scan(&s->ps, &scan))
+		return fail(EXIT_FAILED, "", "the process table cannot be read");
+	if (first) {
+		turn(s);
+		return 1;
+	}
+	choose_dead(s);
+	if (s->by) {
+		read_rows(s);
+		s->cols = ps_columns_for(s->interval, sort, r->opt->binaries);
+		report_rows(t, "ps", s->cols, ncols, s->rows, sizeof(*s->rows), s->nrows, sort, other,
+			    0);
+		t->nrows_all = s->chooser.seen;
+	} else {
+		s->cols = ps_group_columns(r->opt->by, r->opt->binaries, &ncols);
+		report_rows(t, "ps", s->cols, ncols, s->groups.v, sizeof(*s->groups.v), s->groups.n,
+			    sort, "processes", r->limit);
+	}
+	totals(s, &scan, t);
+	verdict(s, &scan, t);
+	notes(r, s);
+	r->skipped += scan.skipped;
+	if (s->interval)
+		turn(s);
+	return 0;
+}
+
+static void ps_release(struct reading *r)
+{
+	struct ps_state *s = r->state;
+	size_t i;
+
+	for (i = 0; i < s->nrows; i++)
+		ps_row_free(&s->rows[i]);
+	free(s->rows);
+	free(s->cols);
+	ps_choose_free(&s->chooser);
+	ps_groups_free(&s->groups);
+	s->rows = NULL;
+	s->cols = NULL;
+	s->nrows = 0;
+}
+
+static int ps_open(struct reading *r)
+{
+	struct ps_state *s = r->state;
+	const char *by = r->opt->by, *sort = r->opt->sort;
+
+	s->interval = r->opt->interval_s >= 0;
+	s->parts = PS_MEMORY | (r->opt->binaries && by ? PS_BINS : 0);
+	if (by) {
+		s->parts |= ps_column_parts(by) | (sort ? ps_column_parts(sort) : 0);
+	} else {
+		s->by = report_find(ps_columns, ps_ncolumns,
+				    sort ? sort : s->interval ? "reductions" : "memory");
+		s->parts |= ps_column_parts(s->by->key);
+		s->names = ps_column_is_name(s->by->key);
+	}
+	snap_ps_open(&s->ps, &r->vm, s->why, sizeof(s->why));
+	return 0;
+}
+
+static void ps_close(struct reading *r)
+{
+	struct ps_state *s = r->state;
+
+	free(s->before);
+	free(s->now);
+	free(s->met);
+	snap_ps_close(&s->ps);
+}
+
+int cmd_ps(const struct cmd *cmd, const struct options *opt)
+{
+	struct reading_ops ops = {
+		.cols = ps_columns,
+		.ncols = ps_ncolumns,
+		.default_sort = opt->interval_s >= 0 ? "reductions" : "memory",
+		.bys = ps_group_keys,
+		.default_limit = LIMIT,
+		.state_size = sizeof(struct ps_state),
+		.open = ps_open,
+		.round = ps_round,
+		.release = ps_release,
+		.close = ps_close,
+	};
+	struct column *groups = NULL;
+	int err;
+
+	if (opt->by) {
+		groups = ps_group_columns(opt->by, false, &ops.ncols);
+		ops.cols = groups;
+		ops.default_sort = "processes";
+	}
+	err = reading_run(cmd, opt, &ops);
+	free(groups);
+	return err;
+}
