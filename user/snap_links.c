@@ -7,12 +7,14 @@
 #define DEPTH_MAX 128 /* a red-black tree of 2^64 entries has this depth */
 #define NODE_MAX 96
 
-/* ERTS_ML_FLG_*: the same in all releases */
+/* ERTS_ML_FLG_*: the same in all releases, but that from 28 on the type stands before them */
 #define FLG_TARGET 1
 #define FLG_IN_TABLE 2
 #define FLG_NAME 8
 #define FLG_EXTENDED 16
 #define FLG_SPAWN_PENDING 32
+#define TYPE_BITS 7
+#define TYPE_MASK 15
 
 /* ERTS_MON_TYPE_*, then ERTS_LNK_TYPE_*: 24 put monitors of remote ports and aliases between */
 static const signed char types_23[] = {
@@ -73,6 +75,7 @@ static bool read_node(struct walk *w, vmaddr_t addr, struct node *n)
 	const struct layout_fields *f = &w->vm->lay->f;
 	unsigned char raw[NODE_MAX];
 	size_t len = f->ml_size + 8;
+	uint32_t wide;
 
 	if (addr & 7 || len > sizeof(raw) || f->ml_flags + 4 > f->ml_size ||
 	    f->ml_left + 8 > f->ml_size || f->ml_other + 8 > f->ml_size ||
@@ -88,6 +91,11 @@ static bool read_node(struct walk *w, vmaddr_t addr, struct node *n)
 	n->offset = half(raw, f->ml_offset);
 	n->flags = half(raw, f->ml_flags);
 	n->type = half(raw, f->ml_flags + 2);
+	if (f->ml_type == LAYOUT_ABSENT) { /* flags has 32 bits, the type among them */
+		memcpy(&wide, raw + f->ml_flags, sizeof(wide));
+		n->type = wide & TYPE_MASK;
+		n->flags = wide >> TYPE_BITS;
+	}
 	return n->flags & FLG_IN_TABLE && n->offset <= f->ml_size;
 }
 
