@@ -199,15 +199,17 @@ static bool read_messages(struct ps *ps, struct ps_proc *p, uint64_t *est)
 	return !p->messages.partial && p->messages.words_known;
 }
 
-static bool read_bins(struct ps *ps, struct ps_proc *p)
+static bool read_bins(struct ps *ps, struct ps_proc *p, const struct ps_bins *bins)
 {
 	struct held_walk walk = { .refs_budget = ps->refs_left };
 	struct proc_image image;
 	int i, err = 0;
 
-	/* nothing to be read */
-	if (!p->off_heap && !p->wrt_bins && !p->mbuf)
+	if (bins && bins->known) {
+		p->held.refs = bins->refs;
+		p->held.bytes = bins->bytes;
 		return true;
+	}
 	for (i = 0; i < RETRIES; i++) {
 		walk.refs_budget = ps->refs_left;
 		err = snap_held_bins(ps->vm, &p->who, &walk, &p->held, &image);
@@ -241,7 +243,8 @@ static void sum_heap(struct ps *ps, struct ps_proc *p, bool messages)
 }
 
 /* The parts that were asked for. */
-static void walk(struct ps *ps, const unsigned char *raw, unsigned int parts, struct ps_proc *p)
+static void walk(struct ps *ps, const unsigned char *raw, unsigned int parts,
+		 const struct ps_bins *bins, struct ps_proc *p)
 {
 	bool messages = false;
 	uint64_t est = 0;
@@ -258,7 +261,7 @@ static void walk(struct ps *ps, const unsigned char *raw, unsigned int parts, st
 		p->known |= PS_DICT;
 	if (parts & PS_EXTRA && ps->ok.psd && read_extra(ps, raw, p))
 		p->known |= PS_EXTRA;
-	if (parts & PS_BINS && read_bins(ps, p))
+	if (parts & PS_BINS && read_bins(ps, p, bins))
 		p->known |= PS_BINS;
 	sum_heap(ps, p, messages);
 	if (parts & PS_MEMORY)
@@ -283,7 +286,7 @@ static void start(struct ps *ps)
 }
 
 static void look_at(struct ps *ps, struct ps_scan *s, const struct proc_id *who,
-		    const unsigned char *raw)
+		    const unsigned char *raw, const struct ps_bins *bins)
 {
 	const struct layout_fields *f = &ps->vm->lay->f;
 	uint64_t id = word(raw, f->proc_id);
@@ -298,7 +301,7 @@ static void look_at(struct ps *ps, struct ps_scan *s, const struct proc_id *who,
 		return;
 	}
 	decode(ps, who, raw, &p);
-	walk(ps, raw, s->parts, &p);
+	walk(ps, raw, s->parts, bins, &p);
 	s->found_n++;
 	s->found(s->arg, &p);
 }
@@ -308,17 +311,23 @@ static void read_chunk(struct ps *ps, struct ps_scan *s, const struct proc_id *w
 		       unsigned char *buf)
 {
 	size_t size = ps->vm->lay->f.proc_size, i;
+	const unsigned char *raw[PS_CHUNK];
+	struct ps_bins bins[PS_CHUNK];
 	vmaddr_t base = who[0].addr;
-	bool all;
 
 	pages_forget(&ps->pages);
-	all = reader_copy(&ps->vm->rd, base, buf, who[n - 1].addr + size - base);
-	for (i = 0; i < n; i++) {
-		if (all)
-			look_at(ps, s, &who[i], buf + (who[i].addr - base));
-		else if (reader_copy(&ps->vm->rd, who[i].addr, buf, size))
-			look_at(ps, s, &who[i], buf);
+	if (!reader_copy(&ps->vm->rd, base, buf, who[n - 1].addr + size - base)) {
+		for (i = 0; i < n; i++)
+			if (reader_copy(&ps->vm->rd, who[i].addr, buf, size))
+				look_at(ps, s, &who[i], buf, NULL);
+		return;
 	}
+	for (i = 0; i < n; i++)
+		raw[i] = buf + (who[i].addr - base);
+	if (s->parts & PS_BINS)
+		snap_ps_bins(ps->vm, raw, n, bins);
+	for (i = 0; i < n; i++)
+		look_at(ps, s, &who[i], raw[i], s->parts & PS_BINS ? &bins[i] : NULL);
 }
 
 int snap_ps_scan(struct ps *ps, struct ps_scan *s)
@@ -334,7 +343,7 @@ int snap_ps_scan(struct ps *ps, struct ps_scan *s)
 	qsort(ids.v, ids.n, sizeof(*ids.v), by_address);
 	buf = xcalloc(1, CHUNK_BYTES + SLACK);
 	for (from = 0; from < ids.n && !ps->vm->rd.lost; from += n) {
-		for (n = 1; from + n < ids.n; n++)
+		for (n = 1; from + n < ids.n && n < PS_CHUNK; n++)
 			if (ids.v[from + n].addr - ids.v[from + n - 1].addr > size + GAP_BYTES ||
 			    ids.v[from + n].addr + size - ids.v[from].addr > CHUNK_BYTES)
 				break;
@@ -373,7 +382,7 @@ int snap_ps_read(struct ps *ps, const struct proc_id *who, unsigned int parts, s
 		decode(ps, who, raw, p);
 		if (p->who.id != who->id || p->state & STATE_GONE)
 			return -ESRCH;
-		walk(ps, raw, parts, p);
+		walk(ps, raw, parts, NULL, p);
 		if (!reader_copy(&ps->vm->rd, who->addr, again, size))
 			return -ESRCH;
 		decode(ps, who, again, &after);

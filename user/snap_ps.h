@@ -81,6 +81,19 @@ void snap_ps_close(struct ps *ps);
 /* snap_ps_prove.c: fills ps->ok. */
 void snap_ps_prove(struct ps *ps, char *why, size_t why_size);
 
+#define PS_CHUNK 256 /* processes read at once */
+
+/* The binaries of one of them; see snap_ps_bins.c. */
+struct ps_bins {
+	uint64_t refs, bytes;
+	bool known;
+	vmaddr_t at, next; /* while they are followed */
+	bool failed;
+};
+
+/* Of up to PS_CHUNK, from the bytes of their Process. */
+void snap_ps_bins(struct vm *vm, const unsigned char *const *raw, size_t n, struct ps_bins *b);
+
 struct ps_scan {
 	unsigned int parts;
 	void (*found)(void *arg, const struct ps_proc *p);

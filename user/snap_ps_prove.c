@@ -14,7 +14,8 @@
 
 #include <string.h>
 
-#define SEEN 512 /* processes looked at */
+#define SEEN 512  /* processes looked at */
+#define FIRST 256 /* numbers of processes */
 #define PROCESS_MAX 2048
 #define LINKS_MAX 100000
 
@@ -334,6 +335,24 @@ static bool look_at(struct ps *ps, const struct proc_id *who, struct tally *t)
 	return true;
 }
 
+/* Those that the node began with, and that every node has: with links, names and tables. */
+static void look_at_first(struct ps *ps, struct tally *t)
+{
+	struct vm *vm = ps->vm;
+	struct proc_id who = { 0 };
+	uint64_t data, addr;
+
+	for (data = 0; data < FIRST; data++) {
+		who.slot = (data >> vm->pix_cli_shift & vm->pix_cli_mask) |
+			   (data & vm->pix_cl_mask) << vm->pix_cl_shift;
+		if (who.slot < vm->proc_max && reader_u64(&vm->rd, vm->tab + 8 * who.slot, &addr) &&
+		    addr && addr != vm->invalid_element) {
+			who.addr = addr;
+			look_at(ps, &who, t);
+		}
+	}
+}
+
 void snap_ps_prove(struct ps *ps, char *why, size_t why_size)
 {
 	struct tally t = { 0 };
@@ -343,7 +362,8 @@ void snap_ps_prove(struct ps *ps, char *why, size_t why_size)
 	memset(&ps->ok, 0, sizeof(ps->ok));
 	if (ps->vm->lay->f.proc_size <= PROCESS_MAX && !snap_proc_slots(ps->vm, &ids)) {
 		step = ids.n > SEEN ? ids.n / SEEN : 1;
-		for (i = 0; i < ids.n; i += i < 64 ? 1 : step)
+		look_at_first(ps, &t);
+		for (i = 0; i < ids.n; i += step)
 			look_at(ps, &ids.v[i], &t);
 		snap_proc_ids_free(&ids);
 		ps->ok.queues = t.seen > 0;
