@@ -51,11 +51,13 @@ enabled(A, I) ->
         _ -> false
     end.
 
-%% The messages of a BIF of instrument's; its argument has flags from 27 on.
+%% The messages of a BIF of instrument's; its argument has flags from 27 on. (An argument of the wrong
+%% size ends a node of 25.)
 gather(Bif, A, I, Width, Start, Flags) ->
     Ref = make_ref(),
-    N = try apply(erts_internal, Bif, [{A, I, Width, Start, Flags, Ref}])
-        catch error:badarg -> apply(erts_internal, Bif, [{A, I, Width, Start, Ref}])
+    N = case list_to_integer(erlang:system_info(otp_release)) of
+            Otp when Otp >= 27 -> erts_internal:Bif({A, I, Width, Start, Flags, Ref});
+            _ -> erts_internal:Bif({A, I, Width, Start, Ref})
         end,
     [receive M when element(1, M) =:= Ref -> M end || _ <- lists:seq(1, N)].
 
