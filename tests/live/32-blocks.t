@@ -103,8 +103,8 @@ def sums_equal(node, what):
     rows = ebt.sandwich(
         node, "blocks:sums()",
         lambda: {"%s %d" % (r["allocator"], r["instance"]): r for r in run(node)["rows"]
-                 if r["allocator"] not in ("sl_alloc", "temp_alloc")},
-        what=what + ": instances", at_least=150, moving=MOVING)
+                 if r["allocator"] not in ("sl_alloc", "temp_alloc", "eheap_alloc")},
+        what=what + ": instances", at_least=120, moving=MOVING)
     for name, r in rows.items():
         free = r["free_block_histogram"]
         ok = r["usage"] is None if not r["size"] else \
@@ -253,10 +253,9 @@ def moved(node):
 
     def rows(doc):
         return {r["address"]: r for r in doc["rows"]}
-    right = run(node, "--each")
-    want = rows(right)
+    before = rows(run(node, "--each"))
     for field in FIELDS:
-        for by in (-8, -4, 4, 8):
+        for by in (-8, 4, 8):
             r = ebt.ebeam("carrier", "--each", "--json", "-l", "0", "-p", node.os_pid,
                           env={"EBEAM_TEST_MOVE": "%s:%d" % (field, by)})
             what = "moved: %s by %d" % (field, by)
@@ -266,11 +265,15 @@ def moved(node):
             if r.status:
                 ebt.ok(False, what + ": neither answered nor refused", r)
                 continue
+            # the node itself moves a little now and then
+            after = rows(run(node, "--each"))
             got = rows(r.json)
-            wrong = [(a, k, v, want.get(a, {}).get(k)) for a, row in got.items()
-                     for k, v in row.items() if v is not None and want.get(a, {}).get(k) != v]
-            ebt.ok(not wrong and (set(got) == set(want) or r.json["totals"]["unseen"]),
-                   what + ": right, or null", len(got), len(want), *wrong[:5])
+            wrong = [(a, k, v, before.get(a, {}).get(k)) for a, row in got.items()
+                     for k, v in row.items()
+                     if v is not None and v not in (x.get(a, {}).get(k) for x in (before, after))]
+            ebt.ok(not wrong and (set(got) in (set(before), set(after)) or r.json["totals"]["unseen"]),
+                   what + ": right, or null", len(got), len(before), *wrong[:5])
+            before = after
     node.eval("blocks:stop(V)")
 
 
@@ -280,8 +283,7 @@ def strategies():
     cases = [(release, flags) for release in releases for flags in
              (("+MBas", "bf"), ("+MBas", "gf", "+MHas", "aoffcbf"),
               ("+MBas", "ageffcaobf", "+MEas", "ageffcbf"))]
-    cases += [(releases[-1], ("+MBatags", "false")), (releases[-1], ("+MHatags", "true")),
-              (releases[0], ("+Mea", "min"))]
+    cases += [(releases[-1], ("+MBatags", "false")), (releases[-1], ("+MEatags", "true"))]
     for release, flags in cases:
         what = "otp %s: %s" % (release, " ".join(flags))
         try:
@@ -293,10 +295,18 @@ def strategies():
             node.load("blocks")
             node.eval("W = blocks:fill(2, 2000, 4000, 1)")
             node.eval("blocks:thin(W, 20)")
-            if "min" not in flags:
-                each_equal(node, what)
-                tags_equal(node, what, 1)
-            sums_equal(node, what) if "min" not in flags else run(node)
+            each_equal(node, what)
+            tags_equal(node, what, 1)
+            sums_equal(node, what)
+
+
+def malloc():
+    """Without allocators there are no carriers, and that is no failure."""
+    for release in ebt.RELEASES:
+        with ebt.Node(release, "+Mea", "min") as node:
+            r = ebt.ebeam("carrier", "--json", "-p", node.os_pid)
+            ebt.ok(r.status == 3 or all(x["size"] for x in r.json["rows"]),
+                   "otp %s: +Mea min: what there is, or a refusal" % release, r)
 
 
 def refused():
@@ -308,4 +318,4 @@ def refused():
 
 
 if __name__ == "__main__":
-    ebt.run(quiet, fragmented, types, text, busy, moved, once=[strategies, refused])
+    ebt.run(quiet, fragmented, types, text, busy, moved, once=[strategies, malloc, refused])

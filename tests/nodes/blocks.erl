@@ -65,7 +65,7 @@ gather(Bif, A, I, Width, Start, Flags) ->
 %% single ones.
 sums() ->
     [{iolist_to_binary(io_lib:format("~s ~b", [A, I])), sum(Info)}
-     || A <- allocators() -- [sl_alloc, temp_alloc], % they serve the question, too
+     || A <- allocators() -- [sl_alloc, temp_alloc, eheap_alloc], % they serve the question, too
         Instances <- [erlang:system_info({allocator, A})], is_list(Instances), {instance, I, Info} <- Instances].
 
 sum(Info) ->
