@@ -6,14 +6,13 @@ import re
 
 import ebt
 
-# What snap_ets*.c read: as if each lay elsewhere, the answer must be right, or none.
-FIELDS = """sched_ets_count sched_ets_clist table_next table_fix_count table_type table_fixing
-    table_rwlock_size table_fixlock_size table_owner table_heir table_name table_btid
-    table_nr_counters table_decentral table_decentral_size table_counters table_status table_keypos
-    table_compress table_compress_size hash_nactive hash_segtab hash_nslots hash_nsegs tree_root
-    catree_root hterm_next hterm_hvalue hterm_dbterm tterm_left tterm_right tterm_dbterm
-    dbterm_first_oh dbterm_size dbterm_tpl bin_refc bin_orig_size bin_data oh_next
-    oh_val""".split()
+# What snap_ets*.c prove themselves: as if each lay elsewhere, the answer must be right, or none. What
+# is proven at attach (the rings, off-heap terms, binaries) is left to that.
+FIELDS = """table_fix_count table_type table_fixing table_rwlock_size table_fixlock_size table_owner
+    table_heir table_name table_btid table_nr_counters table_decentral table_decentral_size
+    table_counters table_status table_keypos table_compress table_compress_size hash_nactive
+    hash_segtab hash_nslots hash_nsegs tree_root catree_root hterm_next hterm_hvalue hterm_dbterm
+    tterm_left tterm_right tterm_dbterm dbterm_first_oh dbterm_size dbterm_tpl""".split()
 KEYS = """id name type protection owner owner_name size memory compressed named_table keypos
     read_concurrency write_concurrency binary_bytes binaries decentralized_counters heir fixed
     """.split()
@@ -88,6 +87,8 @@ def text(node):
 
 def moved(node):
     """As if a field lay elsewhere: right, or missing, or refused."""
+    if node.release != ebt.RELEASES[0] and not os.environ.get("EBEAM_LONG"):
+        return
     truth = {k: {**v, "id": k} for k, v in tables(node).items()}
     changed, said = 0, 0
     for field in FIELDS:
@@ -115,7 +116,7 @@ def moved(node):
             changed += nulls > 0 or None in rows
             if wrong:
                 ebt.ok(False, "moved: %s" % spec, *wrong[:5], len(wrong))
-    ebt.ok(changed > 40 and said > 10,
+    ebt.ok(changed > 40 and said >= 4,
            "moved: %d fields by 8 and 4 bytes: nothing wrong is shown" % len(FIELDS), changed, said)
 
 
@@ -166,7 +167,10 @@ def churning(node):
     node.eval("Churn = tables:churn(4)")
     bad, skipped, seen = [], 0, 0
     for _ in range(30):
-        doc = ebt.ebeam("ets", "--json", "-l", "0", "-p", node.os_pid).json
+        r = ebt.ebeam("ets", "--json", "-l", "0", "-p", node.os_pid)
+        if r.status:
+            raise ebt.Failure(str(r))
+        doc = r.json
         rows, skipped = doc["rows"], skipped + doc["skipped"]
         ids = [unescaped(r["id"]) for r in rows]
         seen += sum(r["name"] == "mayfly" for r in rows)
