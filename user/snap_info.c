@@ -143,39 +143,38 @@ bad:
  * A slice is counted to the scheduler, with at least MIN_REDUCTIONS, and what it took to its queue; the
  * queue counts slices, too.
  */
-static bool reductions_agree(struct vm *vm, const struct scheduler *s)
+static bool reductions_agree(struct vm *vm)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	uint64_t queue, mine;
+	uint64_t queue, mine, schedulers = 0, queues = 0, slices = 0;
 	struct queue q;
+	size_t i;
 
-	return reader_u64(&vm->rd, s->addr + f->sched_run_queue, &queue) &&
-	       read_queue(vm, queue, &q) &&
-	       reader_u64(&vm->rd, s->addr + f->sched_reductions, &mine) &&
-	       q.context_switches < 1ULL << 48 && q.reductions >= q.context_switches &&
-	       mine >= q.reductions && mine <= q.reductions + MIN_REDUCTIONS * q.context_switches;
+	for (i = 0; i < vm->nscheds; i++) {
+		if (vm->scheds[i].kind != SCHED_NORMAL)
+			continue;
+		if (!reader_u64(&vm->rd, vm->scheds[i].addr + f->sched_run_queue, &queue) ||
+		    !read_queue(vm, queue, &q) ||
+		    !reader_u64(&vm->rd, vm->scheds[i].addr + f->sched_reductions, &mine) ||
+		    mine > 1ULL << 60 || q.reductions > mine || q.context_switches > 1ULL << 48)
+			return false;
+		schedulers += mine;
+		queues += q.reductions;
+		slices += q.context_switches;
+	}
+	return queues >= slices && schedulers <= queues + MIN_REDUCTIONS * slices;
 }
 
 static void prove_reductions(struct vm *vm, struct snap_info_proof *p)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	size_t i;
 	int try;
 
-	if (f->runq_reductions != f->runq_switches + 8)
-		goto bad;
-	for (i = 0; i < vm->nscheds; i++) {
-		if (vm->scheds[i].kind != SCHED_NORMAL)
-			continue;
-		for (try = 0; try < TRIES; try++)
-			if (reductions_agree(vm, &vm->scheds[i]))
-				break;
-		if (try == TRIES)
-			goto bad;
-	}
-	p->reductions = p->queues;
-	return;
-bad:
+	for (try = 0; f->runq_reductions == f->runq_switches + 8 && try < TRIES; try++)
+		if (reductions_agree(vm)) {
+			p->reductions = p->queues;
+			return;
+		}
 	failed(p, "schedulers and run queues count different reductions: these are left out");
 }
 
