@@ -338,15 +338,6 @@ static void atoms_block(struct table *t, const struct snap_info *s)
 
 /* --- rounds ------------------------------------------------------------------------------------- */
 
-static int check_info(const struct options *opt)
-{
-	if (opt->each || opt->map || opt->binaries)
-		return fail(EXIT_USAGE, "`ebeam info -h` shows the options",
-			    "`ebeam info` has no --%s",
-			    opt->each ? "each" : opt->map ? "map" : "binaries");
-	return 0;
-}
-
 static int open_info(struct reading *r)
 {
 	struct info_state *st = r->state;
@@ -430,7 +421,6 @@ int cmd_info(const struct cmd *cmd, const struct options *opt)
 		.default_sort = "processes",
 		.default_limit = NEWEST,
 		.state_size = sizeof(struct info_state),
-		.check = check_info,
 		.open = open_info,
 		.round = info_round,
 		.release = release_info,

@@ -383,6 +383,39 @@ static const struct cmd *find_command(const char *name)
 	return NULL;
 }
 
+static bool has_name(const char *list, const char *name)
+{
+	size_t len = strlen(name), n;
+
+	for (; *list; list += n + (list[n] == ' ')) {
+		n = strcspn(list, " ");
+		if (n == len && !strncmp(list, name, n))
+			return true;
+	}
+	return false;
+}
+
+/* An option that the command does not have is a mistake, not to be ignored. */
+static int check_scope(const struct cmd *cmd, const struct options *opt)
+{
+	const struct { bool given; const char *option, *commands; } scopes[] = {
+		{ opt->each, "each", "carrier" },
+		{ opt->map, "map", "carrier" },
+		{ opt->binaries, "binaries", "ets ps" },
+		{ opt->depth >= 0, "depth", "proc" },
+		{ opt->max_terms >= 0, "max-terms", "proc" },
+		{ opt->trace, "trace", "bin carrier" },
+		{ opt->exact, "exact", "trace alloc bin carrier gc" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(scopes); i++)
+		if (scopes[i].given && !has_name(scopes[i].commands, cmd->name))
+			return fail(EXIT_USAGE, "`ebeam -h` shows the options",
+				    "`ebeam %s` has no --%s", cmd->name, scopes[i].option);
+	return 0;
+}
+
 static int run(int argc, char **argv, struct options *opt)
 {
 	bool help = false, version = false;
@@ -415,7 +448,7 @@ static int run(int argc, char **argv, struct options *opt)
 		return fail(EXIT_USAGE, "`ebeam trace` is the main one", "no command given");
 	}
 	opt->command = cmd->name;
-	if (opt->symbols && debugfile_check(opt->symbols))
+	if (check_scope(cmd, opt) || (opt->symbols && debugfile_check(opt->symbols)))
 		return -1;
 	return cmd->run(cmd, opt);
 }

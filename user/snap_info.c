@@ -459,12 +459,11 @@ static void decode_settings(const struct vm *vm, const struct snap_info_proof *p
 	if (f->allctr_free_limit != LAYOUT_ABSENT)
 		a->set[SET_ACFUL] = some(word64(raw, f->allctr_free_limit));
 	pool = word32(raw, f->allctr_pool_number);
-	if (pool < 0)
+	if (pool <= 0)
 		a->pool = "undefined";
-	else if (!pool)
-		a->pool = "@";
-	else if (pool < VM_MAX_ALLOCATORS)
-		a->pool = letter(vm->allocator_name[pool]);
+	else if (pool < VM_MAX_ALLOCATORS) /* the one that all share has the number of sys_alloc */
+		a->pool = strcmp(vm->allocator_name[pool], "sys_alloc") ?
+				  letter(vm->allocator_name[pool]) : "@";
 }
 
 static bool same_settings(const struct info_allocator *a, const struct info_allocator *b)
