@@ -36,6 +36,20 @@ def read(node, **env):
     return json.loads(done.stdout)
 
 
+class Reader:
+    """One that looks again and again, and remembers code that it has seen."""
+
+    def __init__(self, node):
+        self.child = ebt.start([dump_stacks(), str(node.os_pid), "again"], text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.doc = json.loads(self.child.stdout.readline())
+
+    def again(self):
+        self.child.stdin.write("\n")
+        self.child.stdin.flush()
+        return json.loads(self.child.stdout.readline())
+
+
 def by_pid(node, doc):
     """Of all but the process that the test talks to."""
     asked = node.eval("self()")
@@ -49,6 +63,52 @@ def places(node):
     ebt.sandwich(node, "stacks:ask()", lambda: by_pid(node, read(node)), what="places", at_least=300)
     doc = read(node)
     ebt.equal(doc["refused"], 0, "every range of code is a module")
+
+
+def hidden(node):
+    """Nothing needs symbols."""
+    node.load("stacks")
+    node.eval("stacks:start(1)")
+    ebt.sandwich(node, "stacks:ask()", lambda: by_pid(node, read(node, EBEAM_IGNORE_SYMBOLS="1")),
+                 what="without symbols", at_least=100)
+
+
+def reloaded(node):
+    """Code that is loaded, replaced and purged while it is looked at."""
+    node.load("stacks")
+    node.eval("Moving = stacks:reload(moving, first)")
+    reader = Reader(node)
+    live = "Moving"
+    for i, step in enumerate(["Second = stacks:reload(moving, second)",
+                              "begin stacks:purge(moving), ok end",
+                              "Third = stacks:reload(moving, third)",
+                              "begin stacks:purge(moving), ok end",
+                              "Fourth = stacks:reload(moving, fourth)"]):
+        node.eval(step)
+        live += "++" + step.split()[0] if "=" in step else ""
+        ask = "stacks:ask([P || P <- %s, is_process_alive(P)])" % live
+        want = dict(node.eval(ask))
+        node.quiet()
+        got = by_pid(node, reader.again())
+        for pid, answer in want.items():
+            ebt.equal({k: got[pid].get(k) for k in answer}, answer,
+                      "%d: %s of reloaded code" % (i, pid))
+        ebt.ok(len(want) in (3, 6), "%d: processes in new code, and in old" % i, len(want))
+    ebt.end(reader.child)
+
+
+def with_perf(node):
+    """Frame pointers on the stack."""
+    if node.release == "23":
+        ebt.skip("+JPperf", "no JIT")
+        return
+    with ebt.Node(node.release, "+JPperf", "true") as other:
+        other.load("stacks")
+        other.eval("stacks:start(2)")
+        ebt.sandwich(other, "stacks:ask()", lambda: by_pid(other, read(other)),
+                     what="+JPperf true", at_least=150)
+        waits(other)
+        states(other)
 
 
 def waits(node):
@@ -86,4 +146,4 @@ def states(node):
         ebt.equal(got[pid]["state"], answer["state"], "state of " + pid)
 
 
-ebt.run(places, waits, states)
+ebt.run(places, hidden, reloaded, waits, states, with_perf)

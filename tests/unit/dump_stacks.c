@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dump_stacks PID - where all processes of a VM are, as one JSON document, for the live tests
+ * dump_stacks PID [again] - where all processes of a VM are, as a JSON document in a line
  *
+ * With `again`, another one for each line on stdin.
  * What snap_stack.h and snap_wait.h have to say, as numbers and plain text: tests/live/23-stacks.t
  * compares it to the node's own answers.
  */
@@ -219,7 +220,7 @@ static void process(struct snap_stacks *s, const struct proc_id *who, struct sta
 	if (!reader_copy(&vm.rd, who->addr, raw, vm.lay->f.proc_size))
 		return;
 	term_pid_text(&vm, who->id, text, sizeof(text));
-	printf("%s{\"pid\":\"%s\",\"status\":%d", first ? "" : ",\n", text,
+	printf("%s{\"pid\":\"%s\",\"status\":%d", first ? "" : ",", text,
 	       snap_stack_read(s, who, 0, st));
 	at = snap_current_function(s, raw);
 	printf(",\"current_function\":");
@@ -238,17 +239,32 @@ static void process(struct snap_stacks *s, const struct proc_id *who, struct sta
 	printf("}");
 }
 
+static void document(struct snap_stacks *s)
+{
+	struct code *code = snap_stacks_code(s);
+	struct stack st = { 0 };
+	struct proc_ids ids;
+	size_t i;
+
+	if (snap_proc_ids(&vm, &ids))
+		die("processes", "unreadable");
+	printf("{\"rows\":[");
+	for (i = 0; i < ids.n; i++)
+		process(s, &ids.v[i], &st, !i);
+	printf("],\"modules\":%zu,\"refused\":%zu}\n", code_modules(code), code_refused(code));
+	fflush(stdout);
+	snap_stack_free(&st);
+	snap_proc_ids_free(&ids);
+}
+
 int main(int argc, char **argv)
 {
 	struct snap_stacks *s;
-	struct stack st = { 0 };
-	struct proc_ids ids;
 	struct code *code;
-	char why[200];
-	size_t i;
+	char why[200], line[16];
 
-	if (argc != 2) {
-		fputs("usage: dump_stacks PID\n", stderr);
+	if (argc < 2) {
+		fputs("usage: dump_stacks PID [again]\n", stderr);
 		return 2;
 	}
 	if (vm_open(&vm, atoi(argv[1]), NULL, 0))
@@ -259,14 +275,11 @@ int main(int argc, char **argv)
 	s = snap_stacks_open(&vm, code, why, sizeof(why));
 	if (!s)
 		die("stacks", why);
-	if (snap_proc_ids(&vm, &ids))
-		die("processes", "unreadable");
-	printf("{\"modules\":%zu,\"refused\":%zu,\"rows\":[", code_modules(code), code_refused(code));
-	for (i = 0; i < ids.n; i++)
-		process(s, &ids.v[i], &st, !i);
-	printf("]}\n");
-	snap_stack_free(&st);
-	snap_proc_ids_free(&ids);
+	document(s);
+	while (argc > 2 && fgets(line, sizeof(line), stdin)) {
+		snap_stacks_refresh(s);
+		document(s);
+	}
 	snap_stacks_close(s);
 	code_close(code);
 	vm_close(&vm);
