@@ -41,6 +41,7 @@ struct walker {
 	size_t nowners;
 	vmaddr_t *addrs;
 	size_t naddrs, cap;
+	uint64_t longest; /* more carriers than that no list has */
 	struct block_window window;
 	struct tag_table tags, staged; /* staged: those of the carrier under way */
 	size_t nlist_cap, ndetails, nmulti, nwalked;
@@ -123,7 +124,7 @@ static bool walk_list(struct walker *w, vmaddr_t allctr, vmaddr_t first_at)
 	if (!reader_u64(&w->vm->rd, first_at, &at))
 		return false;
 	for (; at; at = word_at(raw, f->carrier_next)) {
-		if ((at & FLAG_BITS) || ++n > CARRIERS_MAX ||
+		if ((at & FLAG_BITS) || ++n > w->longest ||
 		    !reader_copy(&w->vm->rd, at, raw, sizeof(raw)) ||
 		    (word_at(raw, f->carrier_allctr) & ~FLAG_BITS) != allctr)
 			return false;
@@ -138,10 +139,10 @@ static bool walk_list(struct walker *w, vmaddr_t allctr, vmaddr_t first_at)
 static bool walk_ring(struct walker *w, vmaddr_t sentinel)
 {
 	const struct layout_fields *f = &w->vm->lay->f;
-	unsigned int next = f->carrier_pool_next - f->carrier_cpool, n;
-	uint64_t at = sentinel, link;
+	unsigned int next = f->carrier_pool_next - f->carrier_cpool;
+	uint64_t at = sentinel, link, n;
 
-	for (n = 0; n < CARRIERS_MAX; n++) {
+	for (n = 0; n < w->longest; n++) {
 		if (!reader_u64(&w->vm->rd, at + next, &link))
 			return false;
 		at = link & ~3ULL;
@@ -218,6 +219,14 @@ static uint64_t counted(struct walker *w)
 			n += num[0][0] + num[0][2] + num[1][0] + num[1][2] + pool;
 	}
 	return n;
+}
+
+/* A list that moves, or is none, may lead anywhere, round and round. */
+static void bound_lists(struct walker *w)
+{
+	uint64_t n = counted(w);
+
+	w->longest = n < CARRIERS_MAX / 4 ? 4 * n + 4096 : CARRIERS_MAX;
 }
 
 /* --- one carrier ------------------------------------------------------------------------------ */
@@ -577,6 +586,7 @@ int snap_carriers(struct vm *vm, const struct carrier_want *want, struct carrier
 	tag_table_open(&w.staged, &ret->block_rule);
 	read_owners(&w);
 	for (round = 0; round < LIST_ROUNDS && !err; round++) {
+		bound_lists(&w);
 		gather(&w);
 		err = look_at_new(&w);
 		if (ret->n >= counted(&w))
