@@ -12,6 +12,8 @@ struct state {
 	struct carrier_list list;
 	struct blocks_rows rows;
 	struct item *block_hist, *free_hist; /* of all, for totals */
+	struct code *code; /* where tags name places in the code; NULL: not needed, or not found */
+	bool code_tried;
 };
 
 static enum carrier_view view_of(const struct options *opt)
@@ -158,6 +160,29 @@ static void release(struct reading *r)
 	s->block_hist = s->free_hist = NULL;
 }
 
+static void open_code(struct reading *r, struct state *s)
+{
+	char why[200] = "";
+
+	if (!carrier_code_tags(&s->list))
+		return;
+	if (s->code)
+		code_refresh(s->code);
+	else if (!s->code_tried)
+		s->code = code_open(&r->vm, why, sizeof(why));
+	s->code_tried = true;
+	if (!s->code)
+		reading_note(r, "tags name places in the code, which have no names: %s", why);
+}
+
+static void close_state(struct reading *r)
+{
+	struct state *s = r->state;
+
+	if (s->code)
+		code_close(s->code);
+}
+
 static int make_round(struct reading *r, struct table *t)
 {
 	enum carrier_view view = view_of(r->opt);
@@ -173,7 +198,9 @@ static int make_round(struct reading *r, struct table *t)
 		return -1;
 	r->skipped = s->list.skipped;
 	cols = carrier_columns(view, &ncols);
-	carrier_rows(&r->vm, &s->list, view, &s->rows);
+	if (view == VIEW_CREATOR)
+		open_code(r, s);
+	carrier_rows(&r->vm, &s->list, s->code, view, &s->rows);
 	report_rows(t, "carrier", cols, ncols, s->rows.v, sizeof(*s->rows.v), s->rows.n,
 		    r->opt->sort, by_default, r->limit);
 	t->headline = headlines[view];
@@ -199,6 +226,7 @@ int cmd_carrier(const struct cmd *cmd, const struct options *opt)
 		.check = check,
 		.round = make_round,
 		.release = release,
+		.close = close_state,
 	};
 
 	if (opt->trace)

@@ -136,7 +136,7 @@ GET_IF(row_average, struct blocks_row, r->counted && r->blocks, VAL_U64, u, r->b
 
 static const struct column creator_columns[] = {
 	{ "creator", "CREATOR", UNIT_NONE, COL_TEXT | COL_LOW_BAD,
-	  "process or port that allocated them (from OTP 27), else their origin", row_creator },
+	  "process, port or function that allocated them (from OTP 27), else their origin", row_creator },
 	{ "name", "NAME", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_NO_SORT,
 	  "the process's registered name, or its initial call; none when it has ended", row_name },
 	{ "origin", "ORIGIN", UNIT_NONE, COL_TEXT | COL_LOW_BAD,
@@ -229,15 +229,33 @@ static void add_sizes(struct blocks_row *r, const struct tag_sum *s)
 		r->sizes.slot[i] += s->sizes.slot[i];
 }
 
-static void creator_text(const struct vm *vm, uint64_t term, const char *origin, char *buf,
-			 size_t size)
+static bool is_code(uint64_t term)
 {
+	return term && !(term & 3);
+}
+
+bool carrier_code_tags(const struct carrier_list *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->ntags && !is_code(l->tags[i].term); i++)
+		;
+	return i < l->ntags;
+}
+
+static void creator_text(const struct vm *vm, struct code *code, uint64_t term, const char *origin,
+			 char *buf, size_t size)
+{
+	const struct code_at *at = code && is_code(term) ? code_mfa_at(code, term) : NULL;
+
 	if (!term)
 		snprintf(buf, size, "%s", origin ? origin : "-");
 	else if (term_is_pid(term))
 		term_pid_text(vm, term, buf, size);
 	else if (term_is_port(term))
 		term_port_text(vm, term, buf, size);
+	else if (at && at->known)
+		snprintf(buf, size, "%s", at->mfa);
 	else
 		snprintf(buf, size, "code 0x%llx", (unsigned long long)term);
 }
@@ -258,6 +276,42 @@ static int tag_order(const void *a, const void *b)
 	return by ? by : compare(x->allocator, y->allocator);
 }
 
+/* A function has many places that allocate: they become one, that of its ErtsCodeMFA. */
+static void name_places(struct carrier_list *l, struct code *code)
+{
+	const struct code_at *at;
+	size_t i;
+
+	for (i = 0; i < l->ntags; i++) {
+		if (!is_code(l->tags[i].term))
+			continue;
+		at = code_at(code, l->tags[i].term);
+		/* code that is gone: instrument tells the origin alone, too */
+		l->tags[i].term = at->known ? at->info : 0;
+	}
+}
+
+/* Those that are the same by now, side by side. */
+static void merge_tags(struct carrier_list *l)
+{
+	struct tag_sum *to;
+	size_t i, n = 0;
+	int k;
+
+	for (i = 0; i < l->ntags; i++) {
+		to = n ? &l->tags[n - 1] : NULL;
+		if (!to || tag_order(to, &l->tags[i])) {
+			l->tags[n++] = l->tags[i];
+			continue;
+		}
+		to->blocks += l->tags[i].blocks;
+		to->bytes += l->tags[i].bytes;
+		for (k = 0; k < BLOCK_SLOTS; k++)
+			to->sizes.slot[k] += l->tags[i].sizes.slot[k];
+	}
+	l->ntags = n;
+}
+
 static void other_row(const struct carrier_list *l, struct blocks_rows *rows)
 {
 	struct blocks_row *r;
@@ -271,21 +325,25 @@ static void other_row(const struct carrier_list *l, struct blocks_rows *rows)
 	add_sizes(r, &l->other_tags);
 }
 
-static void creator_rows(struct vm *vm, struct carrier_list *l, struct blocks_rows *rows)
+static void creator_rows(struct vm *vm, struct carrier_list *l, struct code *code,
+			 struct blocks_rows *rows)
 {
 	struct blocks_row *r = NULL;
 	char text[TERM_TEXT];
 	size_t i;
 
+	if (code)
+		name_places(l, code);
 	if (l->ntags)
 		qsort(l->tags, l->ntags, sizeof(*l->tags), tag_order);
+	merge_tags(l);
 	for (i = 0; i < l->ntags; i++) {
 		if (!i || TAG_ATOM(l->tags[i].packed) != TAG_ATOM(l->tags[i - 1].packed) ||
 		    l->tags[i].term != l->tags[i - 1].term) {
 			r = add_row(rows);
 			r->tags = &l->tags[i];
 			r->origin = term_atom_index(vm, TAG_ATOM(l->tags[i].packed));
-			creator_text(vm, l->tags[i].term, r->origin, text, sizeof(text));
+			creator_text(vm, code, l->tags[i].term, r->origin, text, sizeof(text));
 			r->creator = xstrdup(text);
 			r->counted = r->sizes_known = true;
 		}
@@ -358,7 +416,7 @@ static void type_rows(const struct vm *vm, const struct carrier_list *l, struct 
 	other_row(l, rows);
 }
 
-void carrier_rows(struct vm *vm, struct carrier_list *l, enum carrier_view view,
+void carrier_rows(struct vm *vm, struct carrier_list *l, struct code *code, enum carrier_view view,
 		  struct blocks_rows *rows)
 {
 	switch (view) {
@@ -369,7 +427,7 @@ void carrier_rows(struct vm *vm, struct carrier_list *l, enum carrier_view view,
 		each_rows(vm, l, rows);
 		break;
 	case VIEW_CREATOR:
-		creator_rows(vm, l, rows);
+		creator_rows(vm, l, code, rows);
 		break;
 	case VIEW_TYPE:
 		type_rows(vm, l, rows);

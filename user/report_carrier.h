@@ -6,6 +6,7 @@
 #ifndef EBEAM_REPORT_CARRIER_H
 #define EBEAM_REPORT_CARRIER_H
 
+#include "code.h"
 #include "columns.h"
 #include "snap_carrier.h"
 
@@ -39,7 +40,11 @@ enum carrier_view { VIEW_INSTANCE, VIEW_EACH, VIEW_CREATOR, VIEW_TYPE };
 
 const struct column *carrier_columns(enum carrier_view view, size_t *n);
 
-void carrier_rows(struct vm *vm, struct carrier_list *l, enum carrier_view view,
+/* True where tags name places in the code (+M<S>atags code, from 27) instead of processes. */
+bool carrier_code_tags(const struct carrier_list *l);
+
+/* @code: names places in the code; NULL: they have only addresses. */
+void carrier_rows(struct vm *vm, struct carrier_list *l, struct code *code, enum carrier_view view,
 		  struct blocks_rows *rows);
 /* What takes time to find out, of rows that are shown: names, and with @json histograms. */
 void carrier_rows_finish(struct vm *vm, const struct carrier_list *l, enum carrier_view view,

@@ -165,6 +165,15 @@ def fragmented(node):
     node.eval("[blocks:stop(W), exit(N, kill)]")
 
 
+def small(node):
+    """More blocks in a carrier than the VM itself would scan (16000): all are walked."""
+    node.eval("S = blocks:fill(1, 60000, 60, 9)")
+    sums_equal(node, "small")
+    most = max(r["blocks"] for r in run(node, "--each")["rows"])
+    ebt.ok(most > 16000, "small: more than the VM would scan", most)
+    node.eval("blocks:stop(S)")
+
+
 def types(node):
     """Blocks by type: those with a tag by their type, the rest by allocator; together all."""
     node.eval("T = fixture:worker([], [{copy, 50, 1000}])")
@@ -300,6 +309,23 @@ def strategies():
             sums_equal(node, what)
 
 
+def functions():
+    """Tags that name functions instead of processes: +M<S>atags code."""
+    for release in ebt.RELEASES:
+        if release < "27":
+            continue
+        with ebt.Node(release, "+MBatags", "code") as node:
+            node.load("blocks")
+            node.eval("W = blocks:fill(2, 500, 4000, 1)")
+
+            ours = ebt.sandwich(node, "blocks:tags(7)", lambda: tags(node, "creator"),
+                                moving=("binary", "drv_binary"), at_least=8,
+                                what="otp %s: functions" % release)
+            made = {row: t for row, t in ours.items() if sum(t.get("binary", [])) >= 1000}
+            ebt.ok(len(made) == 1 and re.match(r"(blocks|binary):.*/\d+$", "".join(made)),
+                   "otp %s: functions: who made the binaries" % release, *ours)
+
+
 def malloc():
     """Without allocators there are no carriers, and that is no failure."""
     for release in ebt.RELEASES:
@@ -318,4 +344,4 @@ def refused():
 
 
 if __name__ == "__main__":
-    ebt.run(quiet, fragmented, types, text, busy, moved, once=[strategies, malloc, refused])
+    ebt.run(quiet, fragmented, small, types, text, busy, moved, once=[strategies, functions, malloc, refused])

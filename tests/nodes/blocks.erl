@@ -34,9 +34,12 @@ tags(Flags) ->
                                Of = maps:get(Id, Acc, #{}),
                                Acc#{Id => Of#{Type => add(Sizes, maps:get(Type, Of, none))}}
                        end, #{}, lists:append([Tags || {_, Tags} <- All])),
-    [{iolist_to_binary(io_lib:format("~w", [Id])),
+    [{iolist_to_binary(name(Id)),
       maps:map(fun(_, Sizes) when Whole -> tuple_to_list(Sizes); (_, _) -> null end, Of)}
      || {Id, Of} <- maps:to_list(Sums)].
+
+name({M, F, A}) -> io_lib:format("~s:~s/~b", [M, F, A]);
+name(Id) -> io_lib:format("~w", [Id]).
 
 add(A, none) -> A;
 add(A, B) -> list_to_tuple(lists:zipwith(fun(X, Y) -> X + Y end, tuple_to_list(A), tuple_to_list(B))).
