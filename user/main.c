@@ -51,6 +51,10 @@ static const struct cmd commands[] = {
 	  "  ebeam ps --by waits_for          who keeps others waiting\n"
 	  "  ebeam ps --by initial_call --sort memory\n"
 	  "  ebeam ps -i 2                    what changes, every 2 s\n", false },
+	{ "port", "ports: owner, queue, bytes in and out", 0, cmd_port, "[--by name|driver|owner]",
+	  "  ebeam port -n rabbit             longest queues first, then most traffic\n"
+	  "  ebeam port -i 5 --sort output_change   who writes most\n"
+	  "  ebeam port --by name             how many of each kind\n", false },
 	{ "list", "the Erlang VMs of this host", 0, cmd_list, "",
 	  "  ebeam list\n  ebeam list --json\n", false },
 	{ "doctor", "what works here: kernel, capabilities, symbols, layout proof, every site", 0,

@@ -8,6 +8,7 @@
 #ifndef EBEAM_SNAP_PORT_H
 #define EBEAM_SNAP_PORT_H
 
+#include "pages.h"
 #include "vm.h"
 
 /* Port.state: the same positions in all releases (erl_port.h) */
@@ -25,14 +26,11 @@ enum port_proof {
 	PORT_PROVEN_NAME,
 	PORT_PROVEN_DRIVER,
 	PORT_PROVEN_REG,
-	PORT_PROVEN_BYTES,
-	PORT_PROVEN_QUEUE,
+	PORT_PROVEN_QUEUE, /* and bytes in and out */
 	PORT_PROVEN_OS_PID,
-	PORT_PROVEN_LINKS,
+	PORT_PROVEN_LINKS, /* links and monitors */
 	PORT_NPROVEN,
 };
-
-#define PORT_NAME_MAX 512
 
 struct port_row {
 	vmaddr_t addr; /* Port* */
@@ -41,29 +39,35 @@ struct port_row {
 	char *name, *driver; /* escaped; NULL: cannot be read */
 	uint64_t input, output, queue_size;
 	int64_t os_pid; /* < 0: it has none */
-	bool linked;    /* links and monitors are known */
+	bool linked;	/* links and monitors are known, and memory */
 	uint64_t links, monitors, monitored_by;
+	uint64_t memory; /* bytes: of these, data attached to the port, and its line buffer */
 };
 
 struct ports {
 	struct port_row *v;
 	size_t n;
 	uint64_t leaving; /* left out: they are exiting or closing */
-	uint64_t skipped;
+	uint64_t skipped; /* that moved each time they were read */
 };
 
 struct snap_port {
 	struct vm *vm;
+	struct pages pages;
 	vmaddr_t tab, invalid;
 	uint64_t max, mask;
 	bool proven[PORT_NPROVEN];
-	char unproven[160];
+	char unproven[160]; /* names of what is not, for a note; "" */
 };
 
 /* Proves the offsets on the ports there are; -1 with a failure noted. */
 int snap_port_open(struct snap_port *s, struct vm *vm);
-/* All ports, as erlang:ports() lists them; -1 when the table cannot be read. */
+void snap_port_close(struct snap_port *s);
+/* All ports that erlang:port_info/2 knows; -1 when the table cannot be read. */
 int snap_port_all(struct snap_port *s, struct ports *out);
-void snap_port_free(struct ports *p);
+void snap_ports_free(struct ports *p);
+
+/* "binary_io, linebuf": flags of state worth telling, "" for none. */
+void port_state_text(uint32_t state, char *buf, size_t size);
 
 #endif
