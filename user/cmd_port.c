@@ -48,7 +48,6 @@ GET_TEXT(get_event, struct row, r->event == EVENT_NEW  ? "new" :
 GET_IF(get_links, struct row, LINKED, VAL_U64, u, r->p.links)
 GET_IF(get_monitors, struct row, LINKED, VAL_U64, u, r->p.monitors)
 GET_IF(get_monitored_by, struct row, LINKED, VAL_U64, u, r->p.monitored_by)
-GET_IF(get_memory, struct row, LINKED, VAL_U64, u, r->p.memory)
 GET_TEXT(get_state, struct row, PROVEN(STATE) ? r->state : NULL)
 GET_TEXT(get_group, struct row, r->group)
 GET_U(get_ports, struct row, r->ports)
@@ -85,7 +84,6 @@ static const struct column columns[] = {
 	{ "links", "LINKS", UNIT_NONE, 0, "processes linked to it", get_links },
 	{ "monitors", "MONITORS", UNIT_NONE, 0, "processes it monitors", get_monitors },
 	{ "monitored_by", "MONITORED BY", UNIT_NONE, 0, "that monitor it", get_monitored_by },
-	{ "memory", "MEMORY", UNIT_BYTES, 0, "bytes, without what its driver has", get_memory },
 	{ "state", "STATE", UNIT_NONE, COL_LOW_BAD, "how it was opened", get_state },
 };
 
@@ -279,7 +277,7 @@ static void sum_up(struct reading *r, struct port_state *s, struct table *t)
 		reading_note(r, "this build keeps elsewhere, and so is not known: %s",
 			     s->snap.unproven);
 	if (!proven) {
-		snprintf(t->verdict, sizeof(t->verdict), "%zu ports", n);
+		snprintf(t->verdict, sizeof(t->verdict), "%zu port%s", n, n == 1 ? "" : "s");
 		return;
 	}
 	if (longest)
@@ -287,7 +285,8 @@ static void sum_up(struct reading *r, struct port_state *s, struct table *t)
 			 longest->p.name ? longest->p.name : "-",
 			 longest->connected_name ? longest->connected_name : longest->connected,
 			 fmt_bytes(longest->p.queue_size, a, sizeof(a)));
-	snprintf(t->verdict, sizeof(t->verdict), "%zu ports, %s queued, %s in, %s out%s", n,
+	snprintf(t->verdict, sizeof(t->verdict), "%zu port%s, %s queued, %s in, %s out%s", n,
+		 n == 1 ? "" : "s",
 		 fmt_bytes(queued, a, sizeof(a)), fmt_bytes(in, b, sizeof(b)),
 		 fmt_bytes(out, c, sizeof(c)), d);
 }

@@ -113,30 +113,6 @@ static eterm_t registered(struct vm *vm, const struct port_copy *c, bool *fits)
 	return *fits ? name : 0;
 }
 
-/*
- * erts_port_data_size(), and the line buffer.  Data is the word two behind the connected process:
- * an immediate term, or memory of its own with its size in it (ErtsPortDataHeap).
- */
-static bool attached_bytes(struct vm *vm, const struct port_copy *c, uint64_t *bytes)
-{
-	const struct layout_fields *f = &vm->lay->f;
-	uint64_t data = port_word(c, f->port_connected + 16, 8), size;
-	vmaddr_t line = port_word(c, f->port_linebuf, 8);
-
-	*bytes = 0;
-	if (!(data & 3)) {
-		if (!data || !reader_u64(&vm->rd, data + 32, &size) || !size || size > 1ULL << 40)
-			return false;
-		*bytes = 64 + 8 * size;
-	}
-	if (line) {
-		if (line & 7 || !reader_u64(&vm->rd, line + 16, &size) || size > 1ULL << 40)
-			return false;
-		*bytes += 32 + size;
-	}
-	return true;
-}
-
 static void read_links(struct snap_port *s, const struct port_copy *c, uint64_t *budget,
 		       struct port_row *p)
 {
@@ -147,16 +123,12 @@ static void read_links(struct snap_port *s, const struct port_copy *c, uint64_t 
 		.lt_monitors = port_word(c, f->port_lt_monitors, 8),
 	};
 	struct ml_sums sums;
-	uint64_t bytes;
 
 	snap_links_walk(s->vm, &s->pages, &roots, budget, NULL, &sums);
-	p->linked = !sums.partial && attached_bytes(s->vm, c, &bytes);
-	if (!p->linked)
-		return;
+	p->linked = !sums.partial;
 	p->links = sums.links;
 	p->monitors = sums.monitors;
 	p->monitored_by = sums.monitored_by;
-	p->memory = sums.bytes + bytes;
 }
 
 static void decode(struct snap_port *s, const struct port_copy *c, struct port_row *p)
@@ -329,13 +301,24 @@ static bool queue_fits(struct vm *vm, const struct port_copy *c)
 	return at < v[3] || sum == size;
 }
 
+/* The fields of a link's node, and of the record that has both its ends: as they are declared. */
+static bool links_declared(const struct layout_fields *f)
+{
+	return !f->ml_list_next && f->ml_right == 8 && f->ml_left == 16 &&
+	       f->ml_offset == f->ml_other + 8 && f->ml_flags == f->ml_offset + 4 &&
+	       f->ml_size == f->ml_flags + 4 && f->linkdata_size == 2 * f->ml_size + 8 &&
+	       !f->mondata_origin && f->mondata_ref == 2 * f->ml_size &&
+	       f->mondata_size == f->mondata_ref + 16 && f->port_links == f->proc_links &&
+	       f->port_monitors == f->proc_monitors && f->port_lt_monitors == f->proc_lt_monitors;
+}
+
 static void vote(struct snap_port *s, const struct port_copy *c, struct votes *v)
 {
 	const struct layout_fields *f = &s->vm->lay->f;
 	uint32_t state = port_word(c, f->port_state, 4);
 	eterm_t pid = port_word(c, f->port_connected, 8);
 	int64_t os_pid = port_word(c, f->port_os_pid, 8);
-	uint64_t budget = LINKS_BUDGET, bytes;
+	uint64_t budget = LINKS_BUDGET;
 	struct proc_image p;
 	struct ml_roots roots = {
 		.links = port_word(c, f->port_links, 8),
@@ -360,8 +343,10 @@ static void vote(struct snap_port *s, const struct port_copy *c, struct votes *v
 	v->reg += fits;
 	v->queue += queue_fits(s->vm, c);
 	v->os_pid += os_pid >= -1 && os_pid <= 1 << 22;
+	if (!links_declared(f))
+		return;
 	snap_links_walk(s->vm, &s->pages, &roots, &budget, NULL, &sums);
-	v->linked += !sums.partial && attached_bytes(s->vm, c, &bytes);
+	v->linked += !sums.partial;
 }
 
 static bool most(size_t good, size_t n)
@@ -392,10 +377,8 @@ static void conclude(struct snap_port *s, const struct votes *v)
 				    f->port_ioq_size == f->port_bytes_out + 16 &&
 				    most(v->queue, v->n) && proven[PORT_PROVEN_CONNECTED];
 	proven[PORT_PROVEN_OS_PID] = words && most(v->os_pid, v->n) && most(v->driver, v->n);
-	proven[PORT_PROVEN_LINKS] = f->port_links == f->proc_links &&
-				    f->port_monitors == f->proc_monitors &&
-				    f->port_lt_monitors == f->proc_lt_monitors && words &&
-				    proven[PORT_PROVEN_CONNECTED] && most(v->linked, v->n);
+	proven[PORT_PROVEN_LINKS] = links_declared(f) && proven[PORT_PROVEN_CONNECTED] &&
+				    most(v->linked, v->n);
 }
 
 static void prove(struct snap_port *s, const uint64_t *slots, size_t n)

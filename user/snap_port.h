@@ -39,9 +39,8 @@ struct port_row {
 	char *name, *driver; /* escaped; NULL: cannot be read */
 	uint64_t input, output, queue_size;
 	int64_t os_pid; /* < 0: it has none */
-	bool linked;	/* links and monitors are known, and memory */
+	bool linked;	/* links and monitors are known */
 	uint64_t links, monitors, monitored_by;
-	uint64_t memory; /* bytes: of these, data attached to the port, and its line buffer */
 };
 
 struct ports {
