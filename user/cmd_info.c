@@ -326,14 +326,17 @@ static void allocators_block(struct table *t, const struct snap_info *s)
 static void atoms_block(struct table *t, const struct snap_info *s)
 {
 	struct text_block *block;
+	char line[2048];
 	size_t i;
 
 	if (!s->nnewest)
 		return;
 	block = report_block(t, "newest atoms, the last one first");
-	for (i = 0; i < s->nnewest; i++)
-		report_line(block, "  %.*s", (int)out_text_width() - 2,
-			    s->newest_atoms[i] ? s->newest_atoms[i] : "-");
+	for (i = 0; i < s->nnewest; i++) {
+		out_text_fit(s->newest_atoms[i] ? s->newest_atoms[i] : "-", out_text_width() - 2,
+			     line, sizeof(line));
+		report_line(block, "  %s", line);
+	}
 }
 
 /* --- rounds ------------------------------------------------------------------------------------- */

@@ -204,6 +204,23 @@ static size_t bytes_of(const char *s, size_t n)
 	return i;
 }
 
+void out_text_fit(const char *in, size_t width, char *buf, size_t size)
+{
+	const char *mark = out_text_utf8() ? "\u2026" : "+";
+	size_t n;
+
+	fit_charset(in, buf, size);
+	/* a character that did not fit in whole */
+	for (n = strlen(buf); n && (buf[n - 1] & 0xc0) == 0x80; n--)
+		;
+	if (n && text_width(in) > text_width(buf) && buf[n - 1] & 0x80)
+		buf[n - 1] = '\0';
+	if (text_width(buf) <= width)
+		return;
+	n = bytes_of(buf, width - 1);
+	snprintf(buf + n, size - n, "%s", mark);
+}
+
 /* Prints s from column `at` on, broken at spaces where the line of `width` ends. */
 static void put_wrapped(const char *s, size_t at, size_t width)
 {

@@ -119,8 +119,11 @@ static int rounds(struct reading *r, const struct reading_ops *ops)
 	for (;; r->round++) {
 		err = one_round(r, ops, cpu, &before);
 		if (err < 0) {
-			/* the node's end is what -i was waiting for */
-			if (!printed || target_alive(&r->vm.target))
+			/*
+			 * The node's end is what -i was waiting for.  Its memory goes a while
+			 * before the kernel says so.
+			 */
+			if (!printed || (r->vm.rd.lost != ESRCH && target_alive(&r->vm.target)))
 				return -1;
 			failure_clear();
 			break;

@@ -157,6 +157,8 @@ void report_line(struct text_block *b, const char *fmt, ...) __attribute__((form
 size_t out_text_width(void);
 /* May text have characters beyond ASCII? */
 bool out_text_utf8(void);
+/* Text (escaped already) as the terminal can take it, cut to @width columns. */
+void out_text_fit(const char *in, size_t width, char *buf, size_t size);
 /* Render to stdout; -1 when it cannot be written (errno). */
 int out_text(const struct report *r);
 int out_json(const struct report *r);

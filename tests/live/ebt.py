@@ -544,7 +544,8 @@ class Result:
 def ebeam(*args, wrap=(), env=None, out=subprocess.PIPE):
     """Run ebeam to its end."""
     child = start([*wrap, EBEAM, *map(str, args)], stdin=subprocess.DEVNULL, stdout=out,
-                  stderr=subprocess.PIPE, text=True, env=dict(ENV, **(env or {})))
+                  stderr=subprocess.PIPE, text=True, errors="surrogateescape",
+                  env=dict(ENV, **(env or {})))
     try:
         stdout, stderr = child.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
