@@ -414,11 +414,33 @@
 	L(mapper_super_used, "ErtsMemMapper", "size.supercarrier.used.total", MUST)		\
 	L(mapper_os_used, "ErtsMemMapper", "size.os.used", MUST)				\
 	L(mapper_size, "ErtsMemMapper", "#size", MUST)						\
+	L(mapper_super, "ErtsMemMapper", "supercarrier", MUST)					\
+	L(mapper_super_end, "ErtsMemMapper", "sua.top", MUST)					\
+	L(mapper_super_start, "ErtsMemMapper", "sa.bot", MUST)					\
+	L(allctr_size, "Allctr_t", "#size", MUST)						\
+	L(aoff_block_order, "AOFFAllctr_t", "blk_order", MUST)					\
+	L(aoff_carrier_order, "AOFFAllctr_t", "crr_order", MUST)				\
+	L(bf_address_order, "BFAllctr_t", "address_order", MUST)				\
+	L(block_max, "BlockStats_t", "max", MUST)						\
+	L(block_max_ever, "BlockStats_t", "max_ever", MUST)					\
+	L(fix_nopool_used, "ErtsAlcFixList_t", "u.nocpool.used", MUST)				\
+	L(mseg_segments_max, "ErtsMsegAllctr_t", "segments.max.no", MUST)			\
+	L(mseg_segments_ever, "ErtsMsegAllctr_t", "segments.max_ever.no", MUST)			\
+	L(mseg_cache_nodes, "ErtsMsegAllctr_t", "cache_powered_node", MUST)			\
+	L(cachet_seg, "cache_t", "seg", MUST)							\
+	L(cachet_next, "cache_t", "next", MUST)							\
 	/* names */										\
 	L(index_size, "IndexTable", "size", MUST)						\
 	L(index_limit, "IndexTable", "limit", MUST)						\
 	L(index_hash_nobjs, "IndexTable", "htable.nobjs", MUST)					\
 	L(index_table_size, "IndexTable", "#size", MUST)					\
+	L(htable_name, "Hash", "name", MUST)							\
+	L(htable_shift, "Hash", "shift", MUST)							\
+	L(htable_max_shift, "Hash", "max_shift", MUST)						\
+	L(htable_grow, "Hash", "grow_threshold", MUST)						\
+	L(htable_size, "Hash", "#size", MUST)							\
+	L(index_slot_size, "IndexSlot", "#size", MUST)						\
+	L(ptab_free_ids, "ErtsPTab", "r.o.free_id_data", MUST)					\
 	L(atom_size, "Atom", "#size", MUST)
 
 /*
