@@ -57,6 +57,13 @@ int bootstrap_data(struct vm *vm, struct functions *f);
 bool bootstrap_has_text(const struct symbols *sym, const char *text);
 
 /*
+ * The one function that mentions a text of @len bytes (its final NUL among them, where it is to end
+ * there); NULL when none or several do.
+ */
+const struct function *bootstrap_user_of(const struct symbols *sym, struct functions *f,
+					 const char *text, size_t len);
+
+/*
  * Link addresses of a text of @len bytes (its final NUL among them, where it is to end there) with
  * a NUL before it, in the file's constants; also in .dynstr, which no code mentions.
  */

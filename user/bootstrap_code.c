@@ -80,9 +80,8 @@ bool bootstrap_has_text(const struct symbols *sym, const char *text)
 	return hit;
 }
 
-/* The one function that mentions a text; NULL when none or several do. */
-static const struct function *user_of(const struct symbols *sym, struct functions *f,
-				      const char *text, size_t len)
+const struct function *bootstrap_user_of(const struct symbols *sym, struct functions *f,
+					 const char *text, size_t len)
 {
 	const struct function *fn = NULL, *owner;
 	struct xref refs[MAX_REFS];
@@ -171,13 +170,13 @@ void bootstrap_code(struct symbols *sym, struct functions *f)
 	const struct function *hibernate, *literals, *callers[3], *wrapper = NULL;
 	size_t i, n;
 
-	add(sym, "erts_do_exit_process", user_of(sym, f, exit_text, sizeof(exit_text)));
-	hibernate = user_of(sym, f, hibernate_text, sizeof(hibernate_text));
+	add(sym, "erts_do_exit_process", bootstrap_user_of(sym, f, exit_text, sizeof(exit_text)));
+	hibernate = bootstrap_user_of(sym, f, hibernate_text, sizeof(hibernate_text));
 	if (!hibernate)
 		return;
 	n = callers_of(f, hibernate, callers, 3);
 	/* its wrapper, which names nothing, and the other, which names itself where it can fail */
-	literals = user_of(sym, f, literals_text, sizeof(literals_text));
+	literals = bootstrap_user_of(sym, f, literals_text, sizeof(literals_text));
 	if (n != 2 || !literals || !is_among(literals, callers, n))
 		return;
 	for (i = 0; i < n; i++)

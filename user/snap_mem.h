@@ -34,7 +34,6 @@ struct mem_instance {
 	const char *strategy;  /* "aoffcbf", as +M<S>as has it; NULL: one that is not known */
 	bool read;	       /* false: the rest is zero */
 	bool pooled;	       /* has a pool: what it says of MEM_POOL counts */
-	bool pool_known;       /* false where the pool's numbers could not be proven */
 	struct mem_carriers of[MEM_KINDS]; /* of MEM_POOL max and max_ever are not kept */
 	uint64_t calls[CALL_N];
 };
@@ -65,23 +64,29 @@ struct snap_mem {
 	struct mem_mseg *msegs;
 	size_t nmsegs;
 	bool mseg_known;
+	bool maxima_known;
 	uint64_t unread; /* instances that could not be read */
 };
 
+/* What the fields that only this reads have shown of themselves. */
 struct snap_mem_proof {
-	bool strategies, maxima, pools, fix; /* what the instances have shown to be where it should */
-	vmaddr_t msegs;	   /* ErtsAlgndMsegAllctr_t[], 0: not found */
+	bool strategies, maxima, fix;
+	vmaddr_t msegs; /* ErtsAlgndMsegAllctr_t[]; 0: not found */
 	unsigned int nmsegs;
-	char why[4][120];  /* what failed, for notes */
+	char why[4][160]; /* what did not hold, for notes */
 	size_t nwhy;
 };
 
-/* Proves, once, the fields that the rest of this reads. */
+/* Proves them: once. */
 void snap_mem_open(struct vm *vm, struct snap_mem_proof *proof);
-int snap_mem_read(struct vm *vm, const struct snap_mem_proof *proof, struct snap_mem *m);
+void snap_mem_read(struct vm *vm, const struct snap_mem_proof *proof, struct snap_mem *m);
 void snap_mem_free(struct snap_mem *m);
 
-/* "aoffcbf": the name of Allctr_t.alloc_strat and, for the aoff family, its order; or NULL. */
-const char *snap_mem_strategy(struct vm *vm, vmaddr_t allctr);
+/* Blocks of an allocator's own, wherever they lie: B(A) of erlang:memory(). */
+uint64_t snap_mem_blocks_of(const struct snap_mem *m, unsigned int alloc_no);
+
+/* snap_mseg.c: finds mseg_alloc's instances, and reads them. */
+void snap_mseg_open(struct vm *vm, struct snap_mem_proof *proof, const struct snap_mem *m);
+void snap_mseg_read(struct vm *vm, const struct snap_mem_proof *proof, struct snap_mem *m);
 
 #endif
