@@ -114,6 +114,8 @@ void vm_check(struct vm *vm, int status, const char *name, const char *fmt, ...)
 
 /* The Linux tid of a pthread_t; false when there is none that could be one. */
 bool vm_pthread_tid(struct vm *vm, uint64_t pthread, uint32_t *tid);
+/* Where in it its place is in glibc's list of threads: a link to the next one's place. */
+unsigned int vm_pthread_list(const struct vm *vm);
 /* True where there is code of the VM's executable; in a recording: where there was. */
 bool vm_is_code(const struct vm *vm, vmaddr_t addr);
 

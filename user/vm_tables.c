@@ -38,11 +38,19 @@ static void read_process_table(struct vm *vm)
 #define PTHREAD_TID_AARCH64 0xd0
 #define PID_MAX (1u << 22)
 
+static unsigned int pthread_tid(const struct vm *vm)
+{
+	return vm->sym.machine == EM_AARCH64 ? PTHREAD_TID_AARCH64 : PTHREAD_TID_X86_64;
+}
+
+unsigned int vm_pthread_list(const struct vm *vm)
+{
+	return pthread_tid(vm) - 16;
+}
+
 bool vm_pthread_tid(struct vm *vm, uint64_t pthread, uint32_t *tid)
 {
-	unsigned int off = vm->sym.machine == EM_AARCH64 ? PTHREAD_TID_AARCH64 : PTHREAD_TID_X86_64;
-
-	return reader_u32(&vm->rd, pthread + off, tid) && *tid && *tid <= PID_MAX;
+	return reader_u32(&vm->rd, pthread + pthread_tid(vm), tid) && *tid && *tid <= PID_MAX;
 }
 
 /*
