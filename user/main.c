@@ -55,6 +55,11 @@ static const struct cmd commands[] = {
 	  "  ebeam port -n rabbit             longest queues first, then most traffic\n"
 	  "  ebeam port -i 5 --sort output_change   who writes most\n"
 	  "  ebeam port --by name             how many of each kind\n", false },
+	{ "mem", "where the memory is: allocators, erlang:memory(), and the way to RSS", 0, cmd_mem,
+	  "[--each]",
+	  "  ebeam mem                        the OS says 15 GB, the node 7: what is the rest?\n"
+	  "  ebeam mem --each --sort usage    instances of allocators, one by one\n"
+	  "  ebeam mem -i 10                  and what has changed, each 10 s\n", false },
 	{ "list", "the Erlang VMs of this host", 0, cmd_list, "",
 	  "  ebeam list\n  ebeam list --json\n", false },
 	{ "doctor", "what works here: kernel, capabilities, symbols, layout proof, every site", 0,

@@ -160,16 +160,19 @@ static void find_atom_space(struct finder *fi, struct memory_areas *a)
 		keep(fi, "reserved_atom_space", a->atom_space);
 }
 
+/* Names have a character at least, and 1020 bytes at most; those of the VM itself are not counted. */
 static bool atom_space_right(struct vm *vm, const struct memory_areas *a)
 {
 	uint64_t reserved, used;
+	uint32_t atoms;
 
 	if (!reader_u64(&vm->rd, a->atom_space, &reserved) ||
-	    !reader_u64(&vm->rd, a->atom_space_used, &used) || !used || used > reserved)
+	    !reader_u64(&vm->rd, a->atom_space_used, &used) ||
+	    !reader_u32(&vm->rd, vm->atom_tab + vm->lay->f.index_entries, &atoms) ||
+	    used < atoms / 4 || used > 1024ULL * atoms)
 		return false;
-	if (vm->lay->facts->atom_name_is_term)
-		return reserved == used && !(used & 7) && used < 1ULL << 40;
-	return reserved % ATOM_TEXT == 0;
+	return vm->lay->facts->atom_name_is_term ? reserved == used :
+						   used <= reserved && reserved % ATOM_TEXT == 0;
 }
 
 /*

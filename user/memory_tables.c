@@ -192,7 +192,9 @@ void memory_tables_open(struct vm *vm, struct memory_areas *a)
 	data_scan_read(vm, &d);
 	a->modules = find_tables(vm, &d, "module_code", true);
 	a->exports = find_tables(vm, &d, "export_list", true);
-	a->funs = find_tables(vm, &d, "fun_table", true);
+	if (!a->exports) /* from OTP 28 on */
+		a->exports = find_tables(vm, &d, "export_staged_index", true);
+	a->funs = find_tables(vm, &d, "fun_staged_index", true);
 	a->funs_indexed = a->funs;
 	if (!a->funs)
 		a->funs = find_tables(vm, &d, "fun_table", false);

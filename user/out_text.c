@@ -664,6 +664,14 @@ static void print_block(const struct text_block *b)
 		puts(b->lines[i]);
 }
 
+static void print_blocks(const struct table *t)
+{
+	size_t k;
+
+	for (k = 0; k < t->nblocks; k++)
+		print_block(&t->blocks[k]);
+}
+
 static void print_section(const struct table *t)
 {
 	size_t k;
@@ -672,6 +680,10 @@ static void print_section(const struct table *t)
 		printf("\n%s: %s\n", t->name, t->headline);
 	if (t->verdict[0])
 		print_wrapped("  ", t->verdict);
+	if (t->blocks_first && t->nblocks) {
+		print_blocks(t);
+		putchar('\n');
+	}
 	if (t->rows_hidden)
 		;
 	else if (t->nrows)
@@ -682,8 +694,8 @@ static void print_section(const struct table *t)
 		printf("... %zu more rows (-l 0 shows all)\n", t->nrows_all - t->nrows);
 	for (k = 0; k < t->nhists; k++)
 		print_hist(&t->hists[k]);
-	for (k = 0; k < t->nblocks; k++)
-		print_block(&t->blocks[k]);
+	if (!t->blocks_first)
+		print_blocks(t);
 }
 
 /* How many rows were cut shares a line with the histogram where both fit. */

@@ -101,6 +101,7 @@ struct table {
 	struct text_block *blocks; /* shown below the rows; owned */
 	size_t nblocks;
 	bool rows_hidden; /* in text: the blocks tell it all */
+	bool blocks_first; /* in text: above the rows */
 };
 
 struct run_info {

@@ -113,7 +113,7 @@ static void put(struct snap_memory *s, enum memory_key key, bool known, uint64_t
 static void compute(struct vm *vm, const struct snap_mem *m, struct snap_memory *s)
 {
 	uint64_t total = 0, processes, used, atom = 0, atom_used = 0, code = 0, ets = 0;
-	bool whole = all_enabled(vm) && !m->unread, processes_known, code_known;
+	bool whole = all_enabled(vm) && !m->unread, processes_known, code_known, known;
 	unsigned int a;
 	size_t i;
 
@@ -135,13 +135,15 @@ static void compute(struct vm *vm, const struct snap_mem *m, struct snap_memory 
 	put(s, MEMORY_PROCESSES, processes_known, processes);
 	put(s, MEMORY_PROCESSES_USED, processes_known, used);
 	put(s, MEMORY_SYSTEM, s->known[MEMORY_TOTAL] && processes_known, total - processes);
-	put(s, MEMORY_ATOM, area(s, AREA_ATOM_TABLE, &atom) & area(s, AREA_ATOM_SPACE, &atom) & whole,
-	    atom);
-	put(s, MEMORY_ATOM_USED, area(s, AREA_ATOM_TABLE, &atom_used) &
-				 area(s, AREA_ATOM_SPACE_USED, &atom_used) & whole, atom_used);
+	known = area(s, AREA_ATOM_TABLE, &atom) & area(s, AREA_ATOM_SPACE, &atom) & whole;
+	put(s, MEMORY_ATOM, known, atom);
+	known = area(s, AREA_ATOM_TABLE, &atom_used) & area(s, AREA_ATOM_SPACE_USED, &atom_used) &
+		whole;
+	put(s, MEMORY_ATOM_USED, known, atom_used);
 	put(s, MEMORY_BINARY, whole, snap_mem_blocks_of(m, number_of(vm, "binary_alloc")));
 	ets = snap_mem_blocks_of(m, number_of(vm, "ets_alloc"));
-	put(s, MEMORY_ETS, area(s, AREA_ETS_MISC, &ets) && whole, ets);
+	known = area(s, AREA_ETS_MISC, &ets) & whole;
+	put(s, MEMORY_ETS, known, ets);
 	code_known &= area(s, AREA_MODULE_TABLE, &code) & area(s, AREA_EXPORT_TABLE, &code) &
 		      area(s, AREA_EXPORT_LIST, &code) & area(s, AREA_FUN_TABLE, &code) &
 		      area(s, AREA_FUN_LIST, &code) & area(s, AREA_MODULE_REFS, &code);
