@@ -53,7 +53,7 @@ static int mem_round(struct reading *r, struct table *t)
 	struct mem_look *look = &st->look;
 	const struct mem_look *before = st->has_before ? &st->before : NULL;
 	bool each = r->opt->each || r->opt->json;
-	size_t ncols = report_mem_columns(st->cols, r->round && before);
+	size_t ncols = report_mem_columns(st->cols, before, each);
 
 	snap_mem_read(&r->vm, &st->proof, &look->mem);
 	snap_memory_read(&r->vm, &st->areas, &look->mem, &look->memory);
@@ -97,7 +97,7 @@ static void mem_close(struct reading *r)
 int cmd_mem(const struct cmd *cmd, const struct options *opt)
 {
 	const struct reading_ops ops = {
-		.cols = all_columns, .ncols = report_mem_columns(all_columns, opt->interval_s >= 0),
+		.cols = all_columns, .ncols = report_mem_columns(all_columns, opt->interval_s >= 0, true),
 		.default_sort = "unused", .state_size = sizeof(struct mem_state), .open = mem_open,
 		.round = mem_round, .release = mem_release, .close = mem_close,
 	};

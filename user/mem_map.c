@@ -20,7 +20,7 @@ const char *mem_part_title(enum mem_part_kind k)
 	static const char *const titles[] = {
 		"blocks in use", "free in carriers", "free in pooled carriers", "mseg cache",
 		"super carrier, spare", "JIT code", "beam.smp and files", "thread stacks",
-		"libc heap (NIFs)", "unexplained",
+		"libc heap, NIFs", "unexplained",
 	};
 
 	return titles[k];

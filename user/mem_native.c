@@ -151,23 +151,27 @@ uint64_t mem_malloc_block(struct vm *vm, vmaddr_t at, uint64_t room)
 /* --- super carriers --------------------------------------------------------------------------- */
 
 /*
- * ErtsMemMapper: what it has in all is the distance of its ends, between which the two areas that
- * grow towards each other lie.
+ * ErtsMemMapper: of all that it has, from the upper end of the second area down, there is in use what
+ * its own books take, below the first area, and what either area has given away.
  */
 static bool is_mapper(const struct layout_fields *f, const uint64_t *w, size_t n, uint64_t *start,
 		      uint64_t *end)
 {
-	unsigned int last = f->mapper_super_total / 8;
+	size_t total = f->mapper_super_total / 8, used = f->mapper_super_used / 8;
 	const unsigned char *b = (const unsigned char *)w;
+	uint64_t first;
 	uint32_t super;
 
-	if (n <= last || f->mapper_super_end / 8 >= n || f->mapper_super_start / 8 >= n)
+	if (n < total + 4 || n <= f->mapper_super_end / 8 || n <= f->mapper_super_start / 8 ||
+	    8 * n < f->mapper_super + sizeof(super))
 		return false;
 	memcpy(&super, b + f->mapper_super, sizeof(super));
-	*start = w[f->mapper_super_start / 8];
 	*end = w[f->mapper_super_end / 8];
-	return super == 1 && *start && *start < *end && *end >> 47 == 0 && !(*start & (PAGE - 1)) &&
-	       w[last] == *end - *start && w[f->mapper_super_used / 8] <= w[last];
+	*start = *end - w[total];
+	first = w[f->mapper_super_start / 8];
+	return super == 1 && w[total] && *start < *end && *end >> 47 == 0 && !(*start & (PAGE - 1)) &&
+	       first >= *start && first < *end &&
+	       w[used] == w[used + 1] + w[used + 2] + (first - *start) && w[used] <= w[total];
 }
 
 void mem_super_carriers(struct vm *vm, struct mem_ranges *r)

@@ -24,8 +24,8 @@ static void add_row(struct mem_row *to, const struct mem_row *r)
 
 	if (!to->n)
 		to->strategy = r->strategy;
-	else if (to->strategy != r->strategy)
-		to->strategy = NULL;
+	else if (!to->strategy || !r->strategy || strcmp(to->strategy, r->strategy))
+		to->strategy = to->strategy && r->strategy ? "mixed" : NULL;
 	to->allocator = r->allocator;
 	to->n += r->n;
 	to->pooled |= r->pooled;
@@ -256,14 +256,18 @@ static const struct column columns[] = {
 };
 _Static_assert(ARRAY_SIZE(columns) <= MEM_MAX_COLUMNS, "room for them");
 
-size_t report_mem_columns(struct column *cols, bool changes)
+size_t report_mem_columns(struct column *cols, bool changes, bool each)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < ARRAY_SIZE(columns); i++) {
 		if (strstr(columns[i].key, "_change") && !changes)
 			continue;
-		cols[n++] = columns[i];
+		cols[n] = columns[i];
+		/* which one it is matters where there are several; sums have none */
+		if (!strcmp(columns[i].key, "instance"))
+			cols[n].flags = each ? COL_TEXT : 0;
+		n++;
 	}
 	return n;
 }

@@ -33,7 +33,7 @@ struct mem_look {
 
 #define MEM_MAX_COLUMNS 64
 
-size_t report_mem_columns(struct column *cols, bool changes);
+size_t report_mem_columns(struct column *cols, bool changes, bool each);
 /* Rows of @look->mem; what they were before, where there is a before. */
 void report_mem_rows(struct mem_look *look, const struct mem_look *before);
 void report_mem_free(struct mem_look *look);
@@ -43,7 +43,7 @@ void report_mem_free(struct mem_look *look);
 void report_mem_table(struct table *t, const struct mem_look *look, const struct mem_look *before,
 		      struct item **items);
 
-/* recon_alloc's: blocks over carriers, 1 where there is no carrier; NULL-safe, in -1 for none. */
+/* recon_alloc's: blocks over carriers, 1 where there is no carrier. */
 double mem_row_usage(const struct mem_row *r);
 
 #endif

@@ -257,7 +257,7 @@ static void waterfall(struct table *t, const struct mem_map *map)
 		width = 40;
 	if (width < 8)
 		width = 8;
-	report_line(b, "%-24s %10s %11s %6s", "", "RESIDENT", "OF", "RSS");
+	report_line(b, "%-24s %10s %11s %6s", "", "RESIDENT", "OF", "SHARE");
 	for (k = 0; k < PART_N; k++) {
 		n = k == PART_OTHER ? map->unexplained : (int64_t)map->part[k].resident;
 		if (!part_shown(map, k))
@@ -283,21 +283,19 @@ static void waterfall(struct table *t, const struct mem_map *map)
 static void memory_lines(struct table *t, const struct snap_memory *s)
 {
 	struct text_block *b = report_block(t, "erlang:memory()");
-	char text[32], line[256];
-	size_t i, n = 0;
+	size_t i, n = 0, each = out_text_width() / 30, have = 0;
+	char text[32], line[512];
 
+	if (each > 5)
+		each = 5;
 	for (i = 0; i < MEMORY_N; i++) {
-		n += snprintf(line + n, sizeof(line) - n, "%-14s %11s   ", memory_key_name(i),
+		n += snprintf(line + n, sizeof(line) - n, "%s%-14s %10s", have ? "    " : "",
+			      memory_key_name(i),
 			      s->known[i] ? bytes(s->v[i], text, sizeof(text)) : "-");
-		if (i % 3 < 2 && n + 30 < out_text_width())
+		if (++have < each && i + 1 < MEMORY_N)
 			continue;
-		line[n - 3] = '\0';
 		report_line(b, "%s", line);
-		n = 0;
-	}
-	if (n) {
-		line[n - 3] = '\0';
-		report_line(b, "%s", line);
+		n = have = 0;
 	}
 }
 
