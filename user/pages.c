@@ -85,6 +85,12 @@ static struct page *fetch(struct pages *p, vmaddr_t page)
 	return s;
 }
 
+void pages_own(struct pages *p, const void *own, size_t bytes)
+{
+	p->own = own;
+	p->own_bytes = bytes;
+}
+
 bool pages_copy(struct pages *p, vmaddr_t addr, void *buf, size_t len)
 {
 	unsigned char *to = buf;
@@ -94,6 +100,10 @@ bool pages_copy(struct pages *p, vmaddr_t addr, void *buf, size_t len)
 
 	if (!len || __builtin_add_overflow(addr, len, &end))
 		return false;
+	if (p->own_bytes && addr >= PAGES_OWN && end <= PAGES_OWN + p->own_bytes) {
+		memcpy(to, (const unsigned char *)p->own + (addr - PAGES_OWN), len);
+		return true;
+	}
 	/* large objects do not push out everything else */
 	if (len > 16 * PAGE)
 		return reader_copy(p->rd, addr, buf, len);

@@ -566,6 +566,9 @@ static void hash_map_parts(struct level *l, eterm_t root)
 	eterm_t t = root;
 
 	for (;;) {
+		if (((t & 3) == 1 || ((t & 3) == 2 && t != root)) &&
+		    (!place(l->h, t & ~7ULL, &n) || marked(l->h, n)))
+			t = 0; /* shared with what came before */
 		if ((t & 3) == 2) { /* a node */
 			if (depth == HASH_LEVELS || !word_at(l->h, t & ~7ULL, &hdr) ||
 			    !object_shape(l->h, t & ~7ULL, hdr, &s))
@@ -575,7 +578,7 @@ static void hash_map_parts(struct level *l, eterm_t root)
 			path[depth].at = (t & ~7ULL) + 8 * s.from;
 			path[depth++].left = s.n;
 		} else if ((t & 3) == 1) { /* a pair */
-			if (!place(l->h, t & ~7ULL, &n) || !word_no(l->h, n, &pair[0]) ||
+			if (!word_no(l->h, n, &pair[0]) ||
 			    !word_at(l->h, (t & ~7ULL) + 8, &pair[1]))
 				return;
 			take(l, t);

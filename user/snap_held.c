@@ -91,7 +91,7 @@ static bool mark_moved(const struct proc_image *p)
 }
 
 static void sum_chain(struct vm *vm, struct page_cache *pc, struct held_walk *walk,
-		      const struct proc_image *image, vmaddr_t first, struct bin_sum *s)
+		      const struct proc_image *image, vmaddr_t first, bool tell, struct bin_sum *s)
 {
 	const struct release_facts *r = vm->lay->facts;
 	vmaddr_t at = first;
@@ -113,7 +113,7 @@ static void sum_chain(struct vm *vm, struct page_cache *pc, struct held_walk *wa
 			s->fresh_refs += fresh;
 			s->fresh[s->n] = fresh;
 			s->pending[s->n++] = node[vm->lay->f.oh_val / 8 & 3];
-			if (walk->on_ref)
+			if (walk->on_ref && tell)
 				walk->on_ref(walk->arg, s->pending[s->n - 1]);
 			if (s->n == BIN_BATCH)
 				sum_flush(vm, s);
@@ -166,8 +166,9 @@ static int walk_image(struct vm *vm, const struct proc_id *who, const struct pro
 		pc = xcalloc(1, sizeof(*pc));
 	for (i = 0; i < PAGES; i++)
 		pc->page[i].base = 0;
-	sum_chain(vm, pc, walk, image, image->off_heap_first, &sum);
-	sum_chain(vm, pc, walk, image, image->wrt_bins, &wrt);
+	sum_chain(vm, pc, walk, image, image->off_heap_first, true, &sum);
+	sum_chain(vm, pc, walk, image, image->wrt_bins,
+		  !walk->listed_only || vm->lay->facts->list_has_wrt_bins, &wrt);
 	for (frag = image->mbuf, i = 0; frag; frag = head[0], i++) {
 		if (i == FRAGS_MAX || vm->lay->f.frag_next == LAYOUT_ABSENT ||
 		    !reader_u64(&vm->rd, frag + vm->lay->f.frag_next, &head[0]) ||
@@ -175,7 +176,7 @@ static int walk_image(struct vm *vm, const struct proc_id *who, const struct pro
 			sum.partial = true;
 			break;
 		}
-		sum_chain(vm, pc, walk, image, first, &sum);
+		sum_chain(vm, pc, walk, image, first, true, &sum);
 	}
 	if (snap_proc_image(vm, who->addr, &after) || after.id != who->id)
 		return -ESRCH;

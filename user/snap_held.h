@@ -33,6 +33,7 @@ struct held_walk {
 	bool fresh_only;      /* stop where older nodes begin: refs and bytes are then the fresh ones */
 	/* told each reference; may be told again what a process that moved was walked for before */
 	void (*on_ref)(void *arg, vmaddr_t binary);
+	bool listed_only; /* tell but those that process_info(P, binary) lists */
 	void *arg;
 };
 
