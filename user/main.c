@@ -60,6 +60,11 @@ static const struct cmd commands[] = {
 	  "  ebeam mem                        the OS says 15 GB, the node 7: what is the rest?\n"
 	  "  ebeam mem --each --sort usage    instances of allocators, one by one\n"
 	  "  ebeam mem -i 10                  and what has changed, each 10 s\n", false },
+	{ "proc", "everything about one process: what it does, waits for, holds, and is sent", 0,
+	  cmd_proc, "PID|NAME [--depth N] [--max-terms N]",
+	  "  ebeam proc logger                a registered name\n"
+	  "  ebeam proc '<0.123.0>' -l 0      all of it, nothing cut\n"
+	  "  ebeam proc 0.123.0 --json        one JSON document\n", true },
 	{ "list", "the Erlang VMs of this host", 0, cmd_list, "",
 	  "  ebeam list\n  ebeam list --json\n", false },
 	{ "doctor", "what works here: kernel, capabilities, symbols, layout proof, every site", 0,
