@@ -73,6 +73,8 @@ static int open_proc(struct reading *r)
 	s->reader.ts = &s->terms;
 	s->reader.stacks = s->stacks;
 	s->reader.no_stacks = s->why;
+	s->reader.queues_proven = s->ps.ok.queues;
+	s->reader.links_proven = s->ps.ok.links;
 	one_prove(&s->reader);
 	set_limits(r, s);
 	return 0;
@@ -178,7 +180,7 @@ static void notes(struct reading *r, struct proc_state *s)
 		if (one->missing[i])
 			reading_note(r, "%s: %s", names[i], one->missing[i]);
 	if (one->census.step > 1)
-		reading_note(r, "message_census: every %lluth message was examined, %llu of %llu",
+		reading_note(r, "message_census: one of %llu messages was examined, %llu of %llu",
 			     (unsigned long long)one->census.step,
 			     (unsigned long long)one->census.examined,
 			     (unsigned long long)one->census.messages);

@@ -326,6 +326,8 @@ static void heap_items(struct proc_row *r)
 		item_set(o, "root", item_text(h->roots[h->largest].label));
 		item_set(o, "level", item_u64(h->parts[i].level));
 		item_set(o, "part", item_text(h->parts[i].label));
+		item_set(o, "others", h->parts[i].label ? item_new(ITEM_NULL) :
+						       item_u64(h->parts[i].others));
 		item_set(o, "words", item_u64(h->parts[i].words));
 		item_set(o, "bytes", item_u64(8 * h->parts[i].words));
 	}

@@ -218,21 +218,21 @@ static void stack(struct text *x)
 	const struct one *one = &x->r->one;
 	struct text_block *b;
 	char lead[64], place[3 * TERM_TEXT];
-	size_t i, k;
+	size_t i, k, n = one->nframes;
 
 	if (!have(x, ONE_STACK, "stack", &b))
 		return;
+	if (n > 1 && !one->frames[n - 1].at->known)
+		n--; /* where a process begins: no function */
 	for (i = 0; i < one->nx; i++) {
 		snprintf(lead, sizeof(lead), "    x%zu = ", i);
 		put_term(x, b, lead, one->x[i].text, TERM_LINES);
 	}
-	for (i = 0; i < one->nframes && shown(x, i, FRAMES); i++) {
+	for (i = 0; i < n && shown(x, i, FRAMES); i++) {
 		const struct one_frame *f = &one->frames[i];
 
 		if (f->at->known)
 			code_text(f->at, place, sizeof(place));
-		else if (i + 1 == one->nframes)
-			break; /* where a process begins: no function */
 		else
 			snprintf(place, sizeof(place), "(no function) 0x%llx",
 				 (unsigned long long)f->pc);
@@ -242,7 +242,7 @@ static void stack(struct text *x)
 			put_term(x, b, lead, f->y[k].text ? f->y[k].text : "catch", TERM_LINES);
 		}
 	}
-	more(b, "frames", i, one->nframes);
+	more(b, "frames", i, n);
 	if (one->stack_cut)
 		report_line(b, "  ... it goes on");
 }
@@ -280,8 +280,8 @@ static void census(struct text *x)
 		return;
 	snprintf(title, sizeof(title), "messages by shape");
 	if (c->step > 1)
-		snprintf(title, sizeof(title), "messages by shape (estimated from every %lluth: %llu"
-			 " examined)", (unsigned long long)c->step,
+		snprintf(title, sizeof(title), "messages by shape (estimated: one of %llu examined,"
+			 " %llu)", (unsigned long long)c->step,
 			 (unsigned long long)c->examined);
 	b = report_block(x->t, title);
 	for (i = 0; i < c->nrows && shown(x, i, most); i++) {

@@ -70,20 +70,76 @@ static void keep(struct counting *k, const struct msgq_message *m)
 	}
 }
 
+/*
+ * One of each `step` messages, at a place that differs from one step to the next: queues often have
+ * a rhythm of their own, of which every step'th message might see but one beat.
+ */
+static bool picked(uint64_t no, uint64_t step)
+{
+	uint64_t h = no / step + 1;
+
+	h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ULL;
+	h = (h ^ h >> 27) * 0x94d049bb133111ebULL;
+	return no % step == (h ^ h >> 31) % step;
+}
+
+/* The end of what is in quotes, or of a single character. */
+static const char *past(const char *s)
+{
+	char quote = *s++;
+
+	if (quote != '\'' && quote != '"')
+		return s;
+	while (*s && *s != quote)
+		s += *s == '\\' && s[1] ? 2 : 1;
+	return *s ? s + 1 : s;
+}
+
+/*
+ * A tuple in the message that says nothing, {_,_}, is "_": who asks, and the like.  In place; the
+ * outermost one stays.
+ */
+static void plain_parts(char *shape)
+{
+	const char *from, *end;
+	char *to = shape;
+
+	for (from = shape; *from; from = end) {
+		end = past(from);
+		if (*from == '{' && from != shape && from[1] == '_') {
+			while (*end == '_' || *end == ',')
+				end++;
+			if (*end == '}') {
+				*to++ = '_';
+				end++;
+				continue;
+			}
+			end = from + 1;
+		}
+		memmove(to, from, end - from);
+		to += end - from;
+	}
+	*to = '\0';
+}
+
 static bool on_message(void *arg, const struct msgq_message *m)
 {
 	struct counting *k = arg;
 	struct census *c = k->c;
+	char *shape;
 
 	if (c->nfirst < k->lim->first)
 		keep(k, m);
-	if (k->no++ % c->step)
+	if (!picked(k->no++, c->step))
 		return true;
 	c->examined++;
-	if (m->term)
-		count_shape(k, term_shape(k->ts, m->term, SHAPE_DEPTH));
-	else
+	if (!m->term) {
 		c->undecoded++;
+		return true;
+	}
+	shape = term_shape(k->ts, m->term, SHAPE_DEPTH);
+	plain_parts(shape);
+	count_shape(k, shape);
 	return true;
 }
 

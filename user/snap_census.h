@@ -34,7 +34,7 @@ struct census {
 	uint64_t messages;	 /* walked, in transit too */
 	uint64_t in_transit;	 /* of them */
 	uint64_t undecoded;	 /* of those examined: from another node, no term yet */
-	uint64_t examined, step; /* every step'th was */
+	uint64_t examined, step; /* one of `step` was */
 	bool partial;		 /* there are more than were walked */
 	uint64_t bytes;
 	bool bytes_known;

@@ -680,6 +680,26 @@ static void find_parts(struct heap *h, struct terms *ts, struct heap_sum *s, ete
 	}
 }
 
+/* As they are read: a part, what is in it, and then the other parts of its level. */
+static void nest_parts(struct heap_sum *s)
+{
+	struct heap_part *from = s->parts, *to = xcalloc(s->nparts + 1, sizeof(*to));
+	size_t first[PART_LEVELS + 1], n = 0, i, k;
+	unsigned int levels = 0, l;
+
+	for (i = 0; i < s->nparts; i++)
+		if (from[i].level == levels)
+			first[levels++] = i;
+	for (l = 0; l < levels; l++)
+		to[n++] = from[first[l]];
+	for (l = levels; l--;)
+		for (k = first[l] + 1; k < s->nparts && from[k].level == l; k++)
+			to[n++] = from[k];
+	free(s->parts);
+	s->parts = to;
+	s->parts_cap = s->nparts + 1;
+}
+
 /* Marks what is before the largest root, and its terms up to its largest. */
 static void look_into(struct heap *h, struct terms *ts, struct heap_sum *s)
 {
@@ -714,6 +734,7 @@ static void look_into(struct heap *h, struct terms *ts, struct heap_sum *s)
 	h->spent = 0;
 	if (r->n && !h->err)
 		find_parts(h, ts, s, r->terms[best], base);
+	nest_parts(s);
 	free(base);
 }
 

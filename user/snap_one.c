@@ -171,8 +171,10 @@ static bool read_settings(struct one_reader *r, struct one *one, const struct pr
 		if (atom)
 			one->error_handler.text = xstrdup(atom);
 	}
-	snap_msgq_head(r->vm, raw, &head);
-	one->message_queue_data = snap_msgq_data(&head);
+	if (r->queues_proven) {
+		snap_msgq_head(r->vm, raw, &head);
+		one->message_queue_data = snap_msgq_data(&head);
+	}
 	return true;
 }
 
@@ -728,6 +730,20 @@ static const struct {
 	[ONE_HEAP] = { read_heap, true, true },
 };
 
+static bool is_proven(const struct one_reader *r, enum one_part part)
+{
+	switch (part) {
+	case ONE_LINKS:
+		return r->links_proven;
+	case ONE_MESSAGES:
+		return r->queues_proven;
+	case ONE_HEAP:
+		return r->roots_proven && r->psd_proven && r->objects_proven && r->queues_proven;
+	default:
+		return true;
+	}
+}
+
 int one_read(struct one_reader *r, const struct proc_id *who, struct one *one)
 {
 	int i, err = 0;
@@ -739,7 +755,7 @@ int one_read(struct one_reader *r, const struct proc_id *who, struct one *one)
 			one->missing[i] = "it is not alive any more";
 		else if (parts[i].stack && !r->stacks)
 			one->missing[i] = r->no_stacks;
-		else if (i == ONE_HEAP && !(r->roots_proven && r->psd_proven && r->objects_proven))
+		else if (!is_proven(r, i))
 			one->missing[i] = "this build's memory is not as expected";
 		else
 			err = read_part(r, one, i, parts[i].read, parts[i].at_rest);

@@ -128,7 +128,10 @@ struct one_reader {
 	struct snap_stacks *stacks; /* NULL: stacks cannot be read */
 	const char *no_stacks;	    /* then: why */
 	struct one_limits lim;
+	/* by one_prove() */
 	bool gc_proven, roots_proven, psd_proven, objects_proven;
+	/* by snap_ps_open() */
+	bool queues_proven, links_proven;
 };
 
 /* Proves the fields that only this reads; what does not hold is missing in struct one. */
