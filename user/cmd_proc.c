@@ -143,7 +143,7 @@ static void fill_row(struct reading *r, struct proc_state *s)
 	row->have_ps = !snap_ps_read(&s->ps, &s->who, PS_ALL, &row->ps);
 	if (!row->have_ps)
 		return;
-	row->traps_exit = snap_ps_traps_exit(&r->vm, &row->ps);
+	row->traps_exit = row->ps.traps_exit;
 	row->memory_known = row->ps.memory_known;
 	row->memory = row->ps.memory;
 	if (!row->memory_known && row->ps.rest_known && !one->missing[ONE_MESSAGES] &&
@@ -165,6 +165,9 @@ static void fill_row(struct reading *r, struct proc_state *s)
 		at = snap_current_function(s->stacks, raw);
 	if (at && at->known)
 		row->current_function = xstrdup(at->mfa);
+	/* where code says no more than that, what the process says of itself: it hibernates */
+	row->at = !one->missing[ONE_STACK] && one->nframes && one->frames[0].at->known ?
+			  one->frames[0].at : at;
 }
 
 static void notes(struct reading *r, struct proc_state *s)

@@ -150,9 +150,9 @@ static void stack_items(struct proc_row *r)
 	r->stacktrace = list();
 	for (i = 0; i < one->ntrace; i++)
 		set_place(object(r->stacktrace), one->trace[i]);
-	if (one->nframes) {
+	if (r->at) {
 		r->location = item_new(ITEM_OBJECT);
-		set_place(r->location, one->frames[0].at);
+		set_place(r->location, r->at);
 	}
 	r->backtrace = list();
 	for (i = 0; i < one->nframes; i++) {

@@ -16,6 +16,7 @@ struct proc_row {
 	const char *name;	  /* registered; NULL: none */
 	char pid[64], *label, *initial_call, *current_function;
 	bool traps_exit;
+	const struct code_at *at; /* current_location; NULL: it runs */
 	bool memory_known;
 	uint64_t memory;
 	/* filled by proc_report(): what JSON has, that is no number and no text */

