@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * doctor: everything that must be right for a trace, checked one by one: kernel, capabilities, the
- * VM's symbols, the proof of its layout, and every probe site with the instruction under it.
+ * VM's symbols, the proof of its layout, what the reading commands need, and every probe site with the
+ * instruction under it.
  */
+#include "check_reads.h"
 #include "cmd.h"
 #include "hits.h"
 #include "probe.h"
@@ -237,6 +239,16 @@ static void check_symbols(struct checkup *c, const struct symbols *s)
 	}
 }
 
+static void tell_read(void *arg, const char *part, const char *command, const char *why)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "read %s", part);
+	add(arg, why[0] ? CHECK_WARN : CHECK_OK, name,
+	    why[0] ? "what rests on it is missing in the reports" : "", "for %s%s%s", command,
+	    why[0] ? ": " : "", why);
+}
+
 static void check_vm(struct checkup *c, struct vm *vm, const struct probe_kernel *k, pid_t pid,
 		     const struct options *opt)
 {
@@ -257,6 +269,7 @@ static void check_vm(struct checkup *c, struct vm *vm, const struct probe_kernel
 		add(c, CHECK_FAIL, "target", failure_get()->hint, "%s", failure_get()->message);
 	if (err || failure_get())
 		return;
+	check_reads(vm, tell_read, c);
 	if (!check_sites(c, vm, k) && !k->err)
 		check_hits(c, vm, opt);
 }

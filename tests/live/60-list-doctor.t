@@ -72,6 +72,22 @@ def doctor(node):
               "doctor: sets no probe")
 
 
+def reads(node):
+    """What the reading commands need is proven, part by part."""
+    def parts(**env):
+        return {r["check"][5:]: r for r in
+                ebt.ebeam("doctor", "--json", "-l", "0", "-p", node.os_pid, env=env).json["rows"]
+                if r["check"].startswith("read ")}
+    found = parts()
+    ebt.equal(sorted(found), ["allocators", "code", "limits", "memory", "ports", "processes", "stacks",
+                              "tables", "terms"], "doctor: parts of the reading commands")
+    ebt.equal([r for r in found.values() if r["status"] != "ok"], [], "doctor: all of them hold")
+    moved = parts(EBEAM_TEST_MOVE="table_name:8,port_name:8,proc_sig_len:8,fix_type:8,proc_i:8")
+    ebt.equal(sorted(n for n, r in moved.items() if r["status"] == "warn"),
+              ["allocators", "ports", "processes", "stacks", "tables"],
+              "doctor: where fields lie elsewhere, the parts are named", *moved.values())
+
+
 def hits(node):
     """For a second the hits of each site are compared with what the VM counts."""
     busy = ("collections", "erts_alcu_alloc_thr_pref", "erts_alcu_free_thr_pref")
@@ -118,4 +134,4 @@ def head(node):
 
 
 if __name__ == "__main__":
-    ebt.run(listed, by_name, doctor, hits, head, once=[all_listed])
+    ebt.run(listed, by_name, doctor, reads, hits, head, once=[all_listed])
