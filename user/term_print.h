@@ -38,8 +38,8 @@ struct term_limits {
 	unsigned int width;  /* pretty: of a line; 0: 80, as ~p has it */
 };
 
-#define TERM_MAX_TERMS 1000000
-#define TERM_MAX_BYTES (16u << 20)
+#define TERM_MAX_TERMS 250000
+#define TERM_MAX_BYTES (4u << 20)
 
 /**
  * term_text() - a term as the node would print it

@@ -301,6 +301,9 @@ static struct tree *binary(struct tree_build *b, eterm_t term, int64_t depth)
 		if (whole || (depth > 1 && good >= (uint64_t)depth - 1))
 			return quoted_bytes(b, &bits, good, good < total);
 	}
+	/* each byte takes up to four characters */
+	if (max > b->bytes / 4 + 1)
+		max = b->bytes / 4 + 1;
 	if (depth > 0 && (uint64_t)depth - 1 < max)
 		max = depth - 1;
 	return numbers(b, &bits, max, max < total);
