@@ -9,7 +9,8 @@
 #define TRIES 4
 #define MAX_WORDS (64u << 20) /* of a stack: half a gigabyte */
 #define MAX_FRAMES 4000000
-#define SAMPLE 64
+#define SAMPLE 128
+#define SLOTS 1024
 #define MAX_STRANGERS 8 /* stubs of the VM where a process may be that has not run yet */
 #define NDEF_ARG_REG 6
 
@@ -128,31 +129,41 @@ static bool process_fits(struct snap_stacks *s, vmaddr_t addr, const void *raw, 
 	return !current || code_mfa_at(s->code, current)->known;
 }
 
+/* Some processes, from the table's beginning: the node's own are there. */
+static size_t some_processes(struct vm *vm, vmaddr_t *out, size_t max)
+{
+	uint64_t slots[SLOTS];
+	size_t at, i, n = 0, len;
+
+	for (at = 0; at < vm->proc_max && n < max; at += len) {
+		len = vm->proc_max - at < SLOTS ? vm->proc_max - at : SLOTS;
+		if (!reader_copy(&vm->rd, vm->tab + 8 * at, slots, 8 * len))
+			break;
+		for (i = 0; i < len && n < max; i++)
+			if (slots[i] && slots[i] != vm->invalid_element)
+				out[n++] = slots[i];
+	}
+	return n;
+}
+
 static bool prove(struct snap_stacks *s, const char **what)
 {
 	const struct layout_fields *f = &s->vm->lay->f;
 	unsigned char raw[STACK_PROC_MAX];
+	vmaddr_t addr[SAMPLE];
 	struct proof p = { 0 };
-	struct proc_ids ids;
-	size_t i, step;
-	bool good = true;
+	size_t i, n;
 
 	*what = "offsets";
 	if (!offsets_fit(f))
 		return false;
-	*what = "the process table";
-	if (snap_proc_ids(s->vm, &ids))
-		return false;
-	step = ids.n > SAMPLE ? ids.n / SAMPLE : 1;
-	/* the first ones are the node's own: they are there in every node */
-	for (i = 0; i < ids.n && good; i += i < SAMPLE / 2 ? 1 : step)
-		if (reader_copy(&s->vm->rd, ids.v[i].addr, raw, f->proc_size) &&
-		    word(raw, f->proc_id) == ids.v[i].id &&
-		    !(word32(raw, f->proc_state) & STACK_NOT_STILL))
-			good = process_fits(s, ids.v[i].addr, raw, &p, what);
-	snap_proc_ids_free(&ids);
-	if (!good)
-		return false;
+	n = some_processes(s->vm, addr, SAMPLE);
+	for (i = 0; i < n; i++)
+		if (reader_copy(&s->vm->rd, addr[i], raw, f->proc_size) &&
+		    term_is_pid(word(raw, f->proc_id)) &&
+		    !(word32(raw, f->proc_state) & STACK_NOT_STILL) &&
+		    !process_fits(s, addr[i], raw, &p, what))
+			return false;
 	*what = "no process that waits";
 	return p.own_args && (!s->code || p.at_home);
 }
@@ -179,6 +190,8 @@ struct snap_stacks *snap_stacks_open(struct vm *vm, struct code *code, char *why
 
 void snap_stacks_close(struct snap_stacks *s)
 {
+	if (s)
+		snap_waits_close(s);
 	free(s);
 }
 
@@ -194,8 +207,8 @@ unsigned int snap_stacks_depth(const struct snap_stacks *s)
 
 void snap_stacks_refresh(struct snap_stacks *s)
 {
-	if (s->code)
-		code_refresh(s->code);
+	if (s->code && code_refresh(s->code))
+		memset(s->roles, 0, sizeof(s->roles));
 }
 
 /* --- current function --------------------------------------------------------------------------- */
@@ -275,8 +288,9 @@ static void make_frames(struct snap_stacks *s, struct stack *st)
 }
 
 /* What must be as it was, for the copy of the stack to be the one that belongs to this Process. */
-static bool same(const struct layout_fields *f, const void *a, const void *b)
+bool snap_stack_same(const struct snap_stacks *s, const void *a, const void *b)
 {
+	const struct layout_fields *f = &s->vm->lay->f;
 	const unsigned int words[] = { f->proc_id, f->proc_i, f->proc_stop, f->proc_hend, f->proc_heap,
 				       f->proc_htop, f->proc_reds, f->proc_arg_reg };
 	size_t i;
@@ -289,15 +303,17 @@ static bool same(const struct layout_fields *f, const void *a, const void *b)
 	       arity_of(f, a) == arity_of(f, b);
 }
 
-/* 0; -EAGAIN: it moved. */
-static int copy_stack(struct snap_stacks *s, const struct proc_id *who, const void *raw,
-		      size_t max_words, struct stack *st)
+int snap_stack_prepare(struct snap_stacks *s, const struct proc_id *who, const void *raw,
+		       size_t max_words, struct stack *st, struct read_req *req)
 {
 	const struct layout_fields *f = &s->vm->lay->f;
-	unsigned char again[STACK_PROC_MAX];
-	struct read_req req[3];
-	size_t n = 0, words;
+	size_t words;
+	int n = 0;
 
+	st->id = who->id;
+	st->addr = who->addr;
+	st->status = STACK_BAD;
+	st->nframes = st->nwords = 0;
 	st->state = word32(raw, f->proc_state);
 	st->flags = word32(raw, f->proc_flags);
 	st->i = word(raw, f->proc_i);
@@ -309,8 +325,10 @@ static int copy_stack(struct snap_stacks *s, const struct proc_id *who, const vo
 	st->nx = arity_of(f, raw);
 	if (st->stop & 7 || st->hend & 7 || st->hend < st->stop ||
 	    st->stop < word(raw, f->proc_heap) || (st->hend - st->stop) / 8 > MAX_WORDS ||
-	    st->nx > STACK_X_MAX)
-		return -EINVAL;
+	    st->nx > STACK_X_MAX) {
+		st->nx = 0;
+		return -1;
+	}
 	st->total_words = (st->hend - st->stop) / 8;
 	words = max_words && max_words < st->total_words ? max_words : st->total_words;
 	st->cut = words < st->total_words;
@@ -324,12 +342,32 @@ static int copy_stack(struct snap_stacks *s, const struct proc_id *who, const vo
 		req[n++] = (struct read_req){ st->stop, st->words, 8 * words, false };
 	if (st->nx)
 		req[n++] = (struct read_req){ word(raw, f->proc_arg_reg), st->x, 8 * st->nx, false };
-	req[n++] = (struct read_req){ who->addr, again, f->proc_size, false };
+	return n;
+}
+
+void snap_stack_take(struct snap_stacks *s, struct stack *st)
+{
+	make_frames(s, st);
+	st->status = STACK_OK;
+}
+
+/* 0; -EAGAIN: it moved. */
+static int copy_stack(struct snap_stacks *s, const struct proc_id *who, const void *raw,
+		      size_t max_words, struct stack *st)
+{
+	unsigned char again[STACK_PROC_MAX];
+	struct read_req req[3];
+	int n;
+
+	n = snap_stack_prepare(s, who, raw, max_words, st, req);
+	if (n < 0)
+		return -EINVAL;
+	req[n++] = (struct read_req){ who->addr, again, s->vm->lay->f.proc_size, false };
 	reader_batch(&s->vm->rd, req, n);
 	while (n)
 		if (!req[--n].ok)
 			return -EAGAIN;
-	return same(f, raw, again) ? 0 : -EAGAIN;
+	return snap_stack_same(s, raw, again) ? 0 : -EAGAIN;
 }
 
 enum stack_status snap_stack_read(struct snap_stacks *s, const struct proc_id *who,
@@ -352,8 +390,8 @@ enum stack_status snap_stack_read(struct snap_stacks *s, const struct proc_id *w
 			return st->status = STACK_RUNNING;
 		err = copy_stack(s, who, raw, max_words, st);
 		if (!err) {
-			make_frames(s, st);
-			return st->status = STACK_OK;
+			snap_stack_take(s, st);
+			return st->status;
 		}
 		st->nwords = st->nx = 0;
 		if (err != -EAGAIN)

@@ -7,207 +7,85 @@
 #include <string.h>
 
 #define PSFLG_ACTIVE (1u << 13)
-/* ERTS_ML_FLG_*; from 28 on behind seven bits for the type and an alias, in a word of 32 bits */
-#define ML_TYPE_BITS 7
-#define ML_FLG_TARGET 1u
-#define ML_FLG_IN_TABLE 2u
-#define ML_FLG_NAME 8u
-#define MAX_DEPTH 128  /* of a balanced tree of monitors */
-#define MAX_WALK 4096  /* monitors that are looked through for a pid */
-#define MAX_KEPT 64    /* registers of a function that are looked at */
-#define REF_WORDS 5
-#define HEADER_REF 0x10
-#define NODE_BYTES 64
+#define BATCH 256
 
-/*
- * The monitors that a process set are a tree by reference (erl_monitor_link.c): the key is compared as
- * bytes, and immediate keys (nodes, suspended processes) come before all references.
- */
-struct ref_number {
-	unsigned char n[12];
+/* --- the function that waits -------------------------------------------------------------------- */
+
+/* What functions are for this, remembered by where processes wait in them. */
+enum role {
+	ROLE_NONE, /* not asked yet */
+	ROLE_ANY,
+	ROLE_SERVER, /* its registers are its state: whom it waits for next is not known */
+	ROLE_START,  /* waits for a process that it has just started, without a monitor */
+	ROLE_STRANGE, /* no function */
 };
 
-struct node {
-	vmaddr_t addr;
-	uint64_t parent, right, left, other;
-	uint16_t offset, key_offset;
-	uint32_t flags;
-	eterm_t key;
-	bool is_ref;
-	struct ref_number number;
-};
-
-/* One struct after the other, as always; what follows from there is proven by each node's content. */
-static bool offsets_fit(const struct layout_fields *f)
-{
-	return f->ml_right == 8 && f->ml_left == 16 && f->ml_offset == f->ml_other + 8 &&
-	       (f->ml_other == 24 || f->ml_other == 32) && f->ml_size == f->ml_offset + 8 &&
-	       f->ml_key_offset == f->ml_offset + 2 && f->ml_flags == f->ml_offset + 4 &&
-	       f->ml_size <= NODE_BYTES && f->mondata_origin == 0 &&
-	       f->mondata_ref == 2 * f->ml_size && f->mondata_size == f->mondata_ref + 16 &&
-	       f->oref_num == 12;
-}
-
-void snap_waits_open(struct snap_stacks *s)
-{
-	s->monitors_known = offsets_fit(&s->vm->lay->f);
-}
-
-static uint64_t word(const unsigned char *raw, unsigned int off)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + off, 8);
-	return v;
-}
-
-static uint16_t half(const unsigned char *raw, unsigned int off)
-{
-	uint16_t v;
-
-	memcpy(&v, raw + off, 2);
-	return v;
-}
-
-/* The numbers of a local reference, from the words of its heap object; false where it is none. */
-static bool ref_number(const struct layout_fields *f, const uint64_t *words, struct ref_number *out)
-{
-	if ((words[0] & 0x3f) != HEADER_REF || words[0] >> 6 < 2 || words[0] >> 6 > 4)
-		return false;
-	memcpy(out->n, (const unsigned char *)words + f->oref_num, sizeof(out->n));
-	return true;
-}
-
-/*
- * An origin node: its key stands in the record that it begins, ErtsMonitorData.ref, or is what it
- * monitors.
- */
-static bool read_node(struct snap_stacks *s, vmaddr_t addr, struct node *n)
-{
-	const struct layout_fields *f = &s->vm->lay->f;
-	unsigned char raw[NODE_BYTES];
-	uint64_t ref[3];
-
-	memset(n, 0, sizeof(*n));
-	if (addr & 7 || !reader_copy(&s->vm->rd, addr, raw, f->ml_size))
-		return false;
-	n->addr = addr;
-	n->parent = word(raw, f->ml_right - 8) & ~7ULL;
-	n->right = word(raw, f->ml_right);
-	n->left = word(raw, f->ml_left);
-	n->other = word(raw, f->ml_other);
-	n->offset = half(raw, f->ml_offset);
-	n->key_offset = half(raw, f->ml_key_offset);
-	n->flags = half(raw, f->ml_flags);
-	if (f->ml_type == LAYOUT_ABSENT) {
-		memcpy(&n->flags, raw + f->ml_flags, sizeof(n->flags));
-		n->flags >>= ML_TYPE_BITS;
-	}
-	if (!(n->flags & ML_FLG_IN_TABLE) || n->offset > f->mondata_size ||
-	    (n->right | n->left) & 7)
-		return false;
-	/* one of the other end: others monitor this process by way of a remote node */
-	if (n->key_offset == f->ml_other) {
-		n->key = n->other;
-	} else if (n->key_offset + n->offset != f->mondata_ref ||
-		   !reader_u64(&s->vm->rd, addr + n->key_offset, &n->key)) {
-		return false;
-	}
-	if ((n->key & 3) == 2) {
-		if (!reader_copy(&s->vm->rd, n->key & ~7ULL, ref, sizeof(ref)))
-			return false;
-		n->is_ref = ref_number(f, ref, &n->number);
-	}
-	return true;
-}
-
-/* Where the reference is in order, against the node's key. */
-static int compare(const struct ref_number *ref, const struct node *n)
-{
-	if (n->is_ref)
-		return memcmp(ref->n, n->number.n, sizeof(ref->n));
-	return (n->key & 3) == 2 ? -1 : 1;
-}
-
-/* 1 and @n: found; 0: there is no such monitor; -1: not known. */
-static int find_monitor(struct snap_stacks *s, vmaddr_t root, const struct ref_number *ref,
-			struct node *n)
-{
-	vmaddr_t at = root, parent = 0;
-	int i, order;
-
-	for (i = 0; i < MAX_DEPTH; i++) {
-		if (!at)
-			return 0;
-		if (!read_node(s, at, n) || (i && n->parent != parent))
-			return -1;
-		order = compare(ref, n);
-		if (!order)
-			return n->flags & ML_FLG_TARGET ? 0 : 1;
-		parent = at;
-		at = order < 0 ? n->left : n->right;
-	}
-	return -1;
-}
-
-/* Whether it set a monitor on this process; as find_monitor(). */
-static int find_target(struct snap_stacks *s, vmaddr_t root, const eterm_t *pids, size_t npids,
-		       struct node *found)
-{
-	vmaddr_t stack[MAX_DEPTH];
-	size_t depth = 0, walked, i;
-	struct node n;
-	int hits = 0;
-
-	stack[depth++] = root;
-	for (walked = 0; depth && walked < MAX_WALK; walked++) {
-		if (!read_node(s, stack[--depth], &n) || depth + 2 > MAX_DEPTH)
-			return -1;
-		if (n.left)
-			stack[depth++] = n.left;
-		if (n.right)
-			stack[depth++] = n.right;
-		for (i = 0; i < npids; i++)
-			if (n.other == pids[i] && n.is_ref && !(n.flags & ML_FLG_TARGET)) {
-				if (hits && found->other != n.other)
-					return 0;
-				hits++;
-				*found = n;
-			}
-	}
-	return depth ? -1 : hits > 0;
-}
-
-/* --- the registers of the function that waits --------------------------------------------------- */
-
-static bool named(struct snap_stacks *s, const struct code_at *at, const char *module,
-		  const char *function)
+static bool is_named(struct snap_stacks *s, const struct code_at *at, const char *module,
+		     const char *function)
 {
 	const char *m = term_atom(s->vm, at->module), *f = term_atom(s->vm, at->function);
 
-	return m && f && !strcmp(m, module) && (!function || !strcmp(f, function));
+	return m && f && !strcmp(m, module) && !strcmp(f, function);
 }
 
-/* Its registers are its state: whom it waits for next is not known before a message comes. */
-static bool is_server(struct snap_stacks *s, const struct code_at *at)
+static enum role find_role(struct snap_stacks *s, const struct code_at *at)
 {
-	const char *f = term_atom(s->vm, at->function);
+	const char *f = at->known ? term_atom(s->vm, at->function) : NULL;
 
-	return (f && strstr(f, "loop")) || named(s, at, "gen_event", "fetch_msg") ||
-	       named(s, at, "erlang", "hibernate");
+	if (!f)
+		return ROLE_STRANGE;
+	if (strstr(f, "loop") || is_named(s, at, "gen_event", "fetch_msg") ||
+	    is_named(s, at, "erlang", "hibernate"))
+		return ROLE_SERVER;
+	if (is_named(s, at, "proc_lib", "sync_start_link") || is_named(s, at, "proc_lib", "sync_start"))
+		return ROLE_START;
+	return ROLE_ANY;
 }
 
-/* proc_lib waits for a process that it has just started, without a monitor (start_link). */
-static bool is_start(struct snap_stacks *s, const struct code_at *at)
+static enum role role_of(struct snap_stacks *s, vmaddr_t i)
 {
-	return named(s, at, "proc_lib", "sync_start_link") || named(s, at, "proc_lib", "sync_start");
+	size_t slot = (i ^ i >> 8) % ROLES;
+
+	if (s->roles[slot].i != i || !s->roles[slot].role) {
+		s->roles[slot].i = i;
+		s->roles[slot].role = find_role(s, code_at(s->code, i));
+	}
+	return s->roles[slot].role;
 }
 
+/* Whether it may wait for somebody: it is in a receive, has a monitor, or is starting a process. */
+static bool may_wait(struct snap_stacks *s, uint32_t state, vmaddr_t i, uint64_t monitors)
+{
+	enum role role;
+
+	if (state & (PSFLG_ACTIVE | PSFLG_DIRTY_RUNNING))
+		return false;
+	role = role_of(s, i);
+	return role == ROLE_START || (role == ROLE_ANY && monitors);
+}
+
+bool snap_may_wait(struct snap_stacks *s, const void *raw)
+{
+	const struct layout_fields *f = &s->vm->lay->f;
+	uint64_t monitors, i;
+	uint32_t state;
+
+	memcpy(&state, (const unsigned char *)raw + f->proc_state, sizeof(state));
+	memcpy(&monitors, (const unsigned char *)raw + f->proc_monitors, sizeof(monitors));
+	memcpy(&i, (const unsigned char *)raw + f->proc_i, sizeof(i));
+	return s->code && s->monitors_known && !(state & STACK_NOT_STILL) &&
+	       may_wait(s, state, i, monitors);
+}
+
+/* --- its registers ------------------------------------------------------------------------------ */
+
+/* What the function keeps, and what of it was read. */
 struct kept {
-	eterm_t refs[MAX_KEPT];
-	struct ref_number numbers[MAX_KEPT];
-	eterm_t pids[MAX_KEPT]; /* and ports */
-	size_t nrefs, npids;
+	eterm_t pids[WAIT_REFS_MAX]; /* and ports; not its own */
+	eterm_t boxed[WAIT_REFS_MAX];
+	uint64_t words[WAIT_REFS_MAX][3]; /* of the boxed ones */
+	size_t npids, nboxed;
+	struct wait_refs refs;
 };
 
 static void add_pid(struct kept *k, eterm_t t, eterm_t self)
@@ -220,154 +98,215 @@ static void add_pid(struct kept *k, eterm_t t, eterm_t self)
 		k->pids[k->npids++] = t;
 }
 
-/* Local references and pids among the registers of the innermost function, each once. */
-static void look_at_registers(struct snap_stacks *s, const struct stack *st, struct kept *k)
+/* The registers of the innermost function; @req is filled with what must be read of them. */
+static size_t look_at_registers(const struct stack *st, struct kept *k, struct read_req *req)
 {
 	const struct stack_frame *fr = &st->frames[0];
-	uint64_t words[MAX_KEPT][3];
-	struct read_req req[MAX_KEPT];
-	eterm_t boxed[MAX_KEPT], t;
-	struct ref_number number;
-	size_t i, j, n = 0;
+	eterm_t t;
+	size_t i;
 
-	k->nrefs = k->npids = 0;
-	for (i = 0; i < fr->ny && i < MAX_KEPT; i++) {
+	k->npids = k->nboxed = 0;
+	for (i = 0; i < fr->ny && i < WAIT_REFS_MAX; i++) {
 		t = st->words[fr->y + i];
 		if (term_is_pid(t) || term_is_port(t)) {
 			add_pid(k, t, st->id);
 		} else if ((t & 3) == 2) {
-			boxed[n] = t;
-			req[n] = (struct read_req){ t & ~7ULL, words[n], sizeof(words[n]), false };
-			n++;
+			k->boxed[k->nboxed] = t;
+			req[k->nboxed] = (struct read_req){ t & ~7ULL, k->words[k->nboxed],
+							    sizeof(k->words[0]), false };
+			k->nboxed++;
 		}
 	}
-	reader_batch(&s->vm->rd, req, n);
-	for (i = 0; i < n; i++) {
-		if (!req[i].ok || !ref_number(&s->vm->lay->f, words[i], &number))
+	return k->nboxed;
+}
+
+/* The references among them, each once. */
+static void take_refs(struct snap_stacks *s, struct kept *k, const struct read_req *req)
+{
+	struct wait_refs *r = &k->refs;
+	struct ref_number number;
+	size_t i, j;
+
+	r->n = 0;
+	for (i = 0; i < k->nboxed; i++) {
+		if (!req[i].ok || !wait_ref_number(&s->vm->lay->f, k->words[i], &number))
 			continue;
-		for (j = 0; j < k->nrefs && memcmp(&k->numbers[j], &number, sizeof(number)); j++)
+		for (j = 0; j < r->n && memcmp(&r->number[j], &number, sizeof(number)); j++)
 			;
-		if (j < k->nrefs)
+		if (j < r->n)
 			continue;
-		k->numbers[k->nrefs] = number;
-		k->refs[k->nrefs++] = boxed[i];
+		r->number[r->n] = number;
+		r->term[r->n++] = k->boxed[i];
 	}
 }
 
 /* --- the answer --------------------------------------------------------------------------------- */
 
-/* The node of a boxed external pid: ExternalThing.node->sysname. */
-static eterm_t node_of(struct snap_stacks *s, eterm_t remote)
+static void answer(struct snap_stacks *s, const struct stack *st, const struct kept *k,
+		   struct monitor_block *block, struct waits_for *w)
 {
-	const struct layout_fields *f = &s->vm->lay->f;
-	uint64_t header, node, name;
+	int found = 0;
 
-	if (!reader_u64(&s->vm->rd, remote & ~7ULL, &header) || (header & 0x3f) != 0x30 ||
-	    !reader_u64(&s->vm->rd, (remote & ~7ULL) + f->ext_node, &node) ||
-	    !reader_u64(&s->vm->rd, node + f->node_sysname, &name) || !term_atom(s->vm, name))
-		return 0;
-	return name;
-}
-
-/*
- * What the monitor says of the other end: a pid; or, of a process at another node that was monitored by
- * its name, the node, and the name behind the record.  Not of a node or of the clock.
- */
-static bool set_target(struct snap_stacks *s, const struct node *n, struct waits_for *w)
-{
-	const struct layout_fields *f = &s->vm->lay->f;
-	uint64_t name = 0;
-
-	if (n->flags & ML_FLG_NAME &&
-	    (!reader_u64(&s->vm->rd, n->addr - n->offset + f->mondata_size, &name) ||
-	     !term_atom(s->vm, name)))
-		return false;
-	w->name = name;
-	if (term_is_pid(n->other) || term_is_port(n->other)) {
-		w->pid = n->other;
-	} else if ((n->other & 3) == 2) {
-		w->remote = n->other;
-		w->node = node_of(s, n->other);
-		if (!w->node)
-			return false;
-	} else if (term_atom(s->vm, n->other) && name) {
-		w->node = n->other;
-	} else {
-		return false;
+	memset(w, 0, sizeof(*w));
+	w->known = true;
+	if (role_of(s, st->i) == ROLE_START && k->npids == 1) {
+		w->pid = k->pids[0];
+		w->waits = true;
+	} else if (st->monitors) {
+		found = wait_by_refs(s, st->monitors, &k->refs, block, w);
+		if (!found && k->npids)
+			found = wait_by_pids(s, st->monitors, k->pids, k->npids, block, w);
 	}
-	return w->waits = true;
-}
-
-bool snap_may_wait(struct snap_stacks *s, const void *raw)
-{
-	const struct layout_fields *f = &s->vm->lay->f;
-	uint32_t state;
-
-	memcpy(&state, (const unsigned char *)raw + f->proc_state, 4);
-	return !(state & (STACK_NOT_STILL | PSFLG_ACTIVE | PSFLG_DIRTY_RUNNING)) &&
-	       (word(raw, f->proc_monitors) || word(raw, f->proc_links));
-}
-
-/* -1: not known. */
-static int waits_by_ref(struct snap_stacks *s, const struct stack *st, const struct kept *k,
-			struct waits_for *w)
-{
-	struct node n, hit = { 0 };
-	int found, hits = 0;
-	size_t i;
-
-	for (i = 0; i < k->nrefs; i++) {
-		found = find_monitor(s, st->monitors, &k->numbers[i], &n);
-		if (found < 0)
-			return -1;
-		if (found && !hits++) {
-			hit = n;
-			w->ref = k->refs[i];
-		}
-	}
-	if (hits != 1)
-		w->ref = 0;
-	if (hits == 1 && !set_target(s, &hit, w))
-		return -1;
-	return hits;
+	if (found < 0)
+		memset(w, 0, sizeof(*w));
+	else if (w->waits)
+		w->in = st->frames[0].at;
 }
 
 void snap_waits_for(struct snap_stacks *s, const struct stack *st, struct waits_for *w)
 {
-	const struct code_at *at;
+	struct read_req req[WAIT_REFS_MAX];
+	struct monitor_block block = { 0 };
 	struct kept k;
-	struct node n;
-	int found;
 
 	memset(w, 0, sizeof(*w));
 	if (st->status != STACK_OK || !st->nframes || !s->code || !s->monitors_known)
 		return;
 	w->known = true;
-	at = st->frames[0].at;
-	if (st->state & (PSFLG_ACTIVE | PSFLG_DIRTY_RUNNING) || st->nx || !at->known ||
-	    is_server(s, at))
+	if (st->nx || !may_wait(s, st->state, st->i, st->monitors))
 		return;
-	if (!st->monitors && !is_start(s, at))
-		return;
-	w->in = at;
-	look_at_registers(s, st, &k);
-	if (is_start(s, at) && k.npids == 1) {
-		w->pid = k.pids[0];
-		w->waits = true;
-		return;
+	reader_batch(&s->vm->rd, req, look_at_registers(st, &k, req));
+	take_refs(s, &k, req);
+	answer(s, st, &k, &block, w);
+}
+
+/* --- of many ------------------------------------------------------------------------------------ */
+
+/* Stacks, registers and monitors of many processes, each kind read side by side. */
+struct wait_batch {
+	struct stack stack[BATCH];
+	struct kept kept[BATCH];
+	struct monitor_block block[BATCH];
+	unsigned char again[BATCH][STACK_PROC_MAX];
+	struct read_req req[BATCH * WAIT_REFS_MAX];
+	size_t which[BATCH]; /* the process of each */
+	size_t n;
+};
+
+static void read_stacks(struct snap_stacks *s, struct wait_batch *b, const struct proc_id *who,
+			const unsigned char *const *raw)
+{
+	size_t i, k = 0, n = 0;
+	struct stack *st;
+	int got[BATCH];
+
+	for (i = 0; i < b->n; i++) {
+		st = &b->stack[i];
+		got[i] = snap_stack_prepare(s, &who[b->which[i]], raw[b->which[i]], WAITS_FOR_WORDS, st,
+					    &b->req[n]);
+		n += got[i] > 0 ? got[i] : 0;
 	}
-	found = st->monitors ? waits_by_ref(s, st, &k, w) : 0;
-	if (!found && k.npids && st->monitors) {
-		found = find_target(s, st->monitors, k.pids, k.npids, &n);
-		if (found > 0 && !set_target(s, &n, w))
-			found = -1;
+	reader_batch(&s->vm->rd, b->req, n);
+	for (i = 0; i < b->n; i++) {
+		for (; got[i] > 0 && b->req[k].ok; got[i]--)
+			k++;
+		if (!got[i])
+			snap_stack_take(s, &b->stack[i]);
+		else if (got[i] > 0)
+			k += got[i];
 	}
-	if (found < 0) {
-		memset(w, 0, sizeof(*w));
+}
+
+static void read_registers(struct snap_stacks *s, struct wait_batch *b)
+{
+	size_t i, n;
+
+	for (i = 0, n = 0; i < b->n; i++)
+		if (b->stack[i].status == STACK_OK)
+			n += look_at_registers(&b->stack[i], &b->kept[i], &b->req[n]);
+	reader_batch(&s->vm->rd, b->req, n);
+	for (i = 0, n = 0; i < b->n; i++)
+		if (b->stack[i].status == STACK_OK) {
+			take_refs(s, &b->kept[i], &b->req[n]);
+			n += b->kept[i].nboxed;
+		}
+}
+
+/* The root of each tree of monitors, and then the Process again, to see whether all is of a moment. */
+static void read_monitors(struct snap_stacks *s, struct wait_batch *b)
+{
+	struct read_req *req = b->req;
+	size_t i;
+
+	for (i = 0; i < b->n; i++) {
+		b->block[i].addr = b->stack[i].monitors;
+		req[i] = (struct read_req){ b->block[i].addr, b->block[i].raw, MONITOR_BLOCK, false };
+	}
+	reader_batch(&s->vm->rd, req, b->n);
+	for (i = 0; i < b->n; i++)
+		b->block[i].ok = req[i].ok;
+	for (i = 0; i < b->n; i++)
+		req[i] = (struct read_req){ b->stack[i].addr, b->again[i], s->vm->lay->f.proc_size,
+					    false };
+	reader_batch(&s->vm->rd, req, b->n);
+}
+
+static void wait_batch(struct snap_stacks *s, struct wait_batch *b, const struct proc_id *who,
+		       const unsigned char *const *raw, struct waits_for *out)
+{
+	struct waits_for *w;
+	struct stack one = { 0 };
+	size_t i;
+
+	read_stacks(s, b, who, raw);
+	read_registers(s, b);
+	read_monitors(s, b);
+	for (i = 0; i < b->n; i++) {
+		w = &out[b->which[i]];
+		if (b->stack[i].status != STACK_OK || !b->req[i].ok ||
+		    !snap_stack_same(s, raw[b->which[i]], b->again[i])) {
+			/* it moved: again, alone */
+			snap_stack_read(s, &who[b->which[i]], WAITS_FOR_WORDS, &one);
+			snap_waits_for(s, &one, w);
+		} else if (!b->stack[i].nx) {
+			answer(s, &b->stack[i], &b->kept[i], &b->block[i], w);
+		}
+	}
+	snap_stack_free(&one);
+	b->n = 0;
+}
+
+void snap_waits_for_many(struct snap_stacks *s, const struct proc_id *who,
+			 const unsigned char *const *raw, size_t n, struct waits_for *out)
+{
+	uint32_t state;
+	size_t i;
+
+	memset(out, 0, n * sizeof(*out));
+	if (!s->code || !s->monitors_known)
 		return;
+	if (!s->batch)
+		s->batch = xcalloc(1, sizeof(*s->batch));
+	for (i = 0; i < n; i++) {
+		memcpy(&state, raw[i] + s->vm->lay->f.proc_state, sizeof(state));
+		out[i].known = !(state & STACK_NOT_STILL);
+		if (!snap_may_wait(s, raw[i]))
+			continue;
+		s->batch->which[s->batch->n++] = i;
+		if (s->batch->n == BATCH)
+			wait_batch(s, s->batch, who, raw, out);
 	}
-	if (!w->waits)
-		w->in = NULL;
+	if (s->batch->n)
+		wait_batch(s, s->batch, who, raw, out);
+}
+
+void snap_waits_close(struct snap_stacks *s)
+{
+	size_t i;
+
+	for (i = 0; s->batch && i < BATCH; i++)
+		snap_stack_free(&s->batch->stack[i]);
+	free(s->batch);
 }
 
 bool waits_for_text(struct vm *vm, const struct waits_for *w, char *buf, size_t size)

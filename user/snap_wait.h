@@ -37,10 +37,17 @@ struct waits_for {
 #define WAITS_FOR_WORDS 64
 void snap_waits_for(struct snap_stacks *s, const struct stack *st, struct waits_for *w);
 
-/*
- * Whether the stack must be read at all, from a copy of the Process: false where it surely waits for
- * nobody.  Most processes have no monitor.
+/**
+ * snap_waits_for_many() - of many processes whose Process was copied
+ * @raw: of each a copy of proc_size bytes, or more
+ *
+ * As snap_waits_for() of each, in few reads: those that have no monitor, or are in a server's loop,
+ * cost none.
  */
+void snap_waits_for_many(struct snap_stacks *s, const struct proc_id *who,
+			 const unsigned char *const *raw, size_t n, struct waits_for *out);
+
+/* Whether it may wait for somebody, from a copy of its Process; no read. */
 bool snap_may_wait(struct snap_stacks *s, const void *raw);
 
 /*

@@ -143,7 +143,6 @@ def moved_fields(node):
     fields = {"25": FIELDS, "29": [f for f in FIELDS if re.match("ml_|mondata_|proc_arity", f)]}
     node.quiet()
     before = by_pid(node, read(node))
-    node.quiet()
     moves = ["%s:%d" % (f, by) for f in fields.get(node.release, []) for by in (8, -8, 4)]
     docs = {}
     for move in moves:
@@ -161,69 +160,6 @@ def moved_fields(node):
     if moves:
         refused = len(moves) - len(docs)
         ebt.between(len(moves) // 10, refused, len(moves) - 3, "%d moves, refused" % len(moves))
-
-
-def with_perf(node):
-    """Frame pointers on the stack."""
-    if node.release == "23":
-        ebt.skip("+JPperf", "no JIT")
-        return
-    with ebt.Node(node.release, "+JPperf", "true") as other:
-        other.load("stacks")
-        other.eval("stacks:start(2)")
-        ebt.sandwich(other, "stacks:ask()", lambda: by_pid(other, read(other)),
-                     what="+JPperf true", at_least=150)
-        waits(other)
-        states(other)
-        for path in glob.glob("%s/tmp/*-%d.*" % (other.root, other.os_pid)):
-            os.unlink(path)         # what +JPperf writes
-
-
-FIELDS = """ranges_stride ranges_modules ranges_n ranges_allocated range_start range_end range_stride
-    code_num_functions code_line_table code_literal_area code_functions line_fname line_loc_size
-    line_loc_tab line_func_tab codeinfo_mfa codeinfo_size proc_arity proc_arity_size proc_arg_reg
-    proc_def_arg_reg proc_i proc_current proc_parent proc_monitors proc_links proc_stop proc_hend
-    proc_state ml_right ml_left ml_other ml_offset ml_key_offset ml_flags ml_type ml_size
-    mondata_size mondata_origin mondata_ref oref_num ext_node node_sysname""".split()
-
-
-def wrong(row, right):
-    """The keys of a row that are neither right nor missing."""
-    found = []
-    for key in ("current_function", "backtrace", "waits_for", "kind", "state", "hibernates"):
-        if row.get(key) is not None and row[key] != right.get(key):
-            found.append((key, row[key], right.get(key)))
-    trace = row.get("stacktrace")
-    if trace is not None:
-        want = right.get("stacktrace", [])
-        masked = [w if e[1] is not None else [w[0], None, 0] for e, w in zip(trace, want)]
-        if len(trace) != len(want) or trace != masked:
-            found.append(("stacktrace", trace, want))
-    return found
-
-
-def moved_fields(node):
-    """Where a field lies elsewhere what it tells is missing, or refused: never wrong."""
-    if node.release not in ("23", "25", "29"):
-        return                      # 27's are those of 25 and 29
-    node.quiet()
-    right = by_pid(node, read(node))
-    node.quiet()
-    refused = harmless = 0
-    for field in FIELDS:
-        for by in (8, -8, 4):
-            move = "%s:%d" % (field, by)
-            try:
-                doc = read(node, EBEAM_TEST_MOVE=move)
-            except ebt.Failure:
-                refused += 1
-                continue
-            bad = [(r["pid"], w) for r in doc["rows"] if r["pid"] in right
-                   for w in wrong(r, right[r["pid"]])]
-            harmless += not bad
-            if bad:
-                ebt.ok(False, "nothing wrong with " + move, *bad[:3])
-    ebt.ok(refused > 40 and harmless, "%d moves refused, %d harmless" % (refused, harmless))
 
 
 def waits(node):

@@ -155,12 +155,16 @@ static void stacktrace(struct snap_stacks *s, const struct stack *st)
 }
 
 /* Null where it is not known, "" where it waits for nobody. */
-static void waits(struct snap_stacks *s, const struct stack *st)
+static void waits(struct snap_stacks *s, const struct proc_id *who, const unsigned char *raw,
+		  const struct stack *st)
 {
 	char text[2 * TERM_TEXT];
-	struct waits_for w;
+	struct waits_for w, one;
 
-	snap_waits_for(s, st, &w);
+	snap_waits_for_many(s, who, &raw, 1, &w);
+	snap_waits_for(s, st, &one);
+	if (w.known && memcmp(&w, &one, sizeof(w)))
+		die("waits_for", "one of many is not as one alone");
 	waits_for_text(&vm, &w, text, sizeof(text));
 	printf(",\"waits_for\":");
 	if (w.known)
@@ -234,7 +238,7 @@ static void process(struct snap_stacks *s, const struct proc_id *who, struct sta
 		printf(",\"nx\":%zu,\"backtrace\":", st->nx);
 		backtrace(s, st);
 	}
-	waits(s, st);
+	waits(s, who, raw, st);
 	state(s, st);
 	printf("}");
 }
