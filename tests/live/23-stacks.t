@@ -88,6 +88,7 @@ def reloaded(node):
                               "Fourth = stacks:reload(moving, fourth)"]):
         node.eval(step)
         live += "++" + step.split()[0] if "=" in step else ""
+        node.quiet()                # else some may run just then
         ask = "stacks:ask([P || P <- %s, is_process_alive(P)])" % live
         want = dict(node.eval(ask))
         node.quiet()
