@@ -60,6 +60,7 @@ struct maker {
 	const struct mapping *here;
 	enum mem_part_kind kind_here;
 	bool sizes; /* count address space, not residency */
+	struct residency res;
 	struct mem_map *map;
 };
 
@@ -106,6 +107,8 @@ static void give(void *arg, vmaddr_t at, vmaddr_t end)
 	struct mem_range *r;
 	vmaddr_t to;
 
+	if (!mk->sizes)
+		mk->map->rss += end - at;
 	for (; at < end; at = to) {
 		r = (struct mem_range *)next_at(&mk->things, &mk->thing, at);
 		to = until(r, at, end);
@@ -153,7 +156,8 @@ static void find_malloc(struct maker *mk)
 	for (i = 0; i < mk->s.n; i++) {
 		const struct mapping *m = &mk->s.v[i];
 
-		if (!m->rss || kind_of(&mk->s, m) != PART_OTHER || m->perms[1] != 'w')
+		if ((!m->rss && !mk->res.scan) || kind_of(&mk->s, m) != PART_OTHER ||
+		    m->perms[1] != 'w')
 			continue;
 		for (at = m->start; at < m->end; at += bytes) {
 			r = next_at(&mk->things, &thing, at);
@@ -185,33 +189,38 @@ static void begin_pass(struct maker *mk, bool sizes)
 	mk->thing = mk->other = 0;
 }
 
+/* Resident pages of a mapping: false when the system would not tell. */
+static bool give_mapping(struct maker *mk, const struct mapping *m)
+{
+	/* those of the kernel are in no process' RSS */
+	if (m->end >> 47 || (mk->res.scan && !strncmp(m->name, "[v", 2)))
+		return true;
+	/* most are there as a whole, or not at all: of those pages need not be asked for */
+	if (!mk->res.scan && (!m->rss || m->rss >= m->end - m->start)) {
+		if (m->rss)
+			give(mk, m->start, m->end);
+		return true;
+	}
+	return residency_runs(&mk->res, m->start, m->end, give, mk);
+}
+
 static int give_all(struct maker *mk)
 {
-	struct residency res;
-	int err = residency_open(&res, mk->vm->target.pid);
-	size_t i;
+	size_t i, failed = 0;
 
-	if (err)
-		return err;
 	begin_pass(mk, false);
-	for (i = 0; i < mk->s.n && !err; i++) {
-		const struct mapping *m = &mk->s.v[i];
-
-		mk->kind_here = kind_of(&mk->s, m);
-		/* most mappings are there as a whole, or not at all: pages need not be asked for */
-		if (m->rss >= m->end - m->start)
-			give(mk, m->start, m->end);
-		else if (m->rss && !residency_runs(&res, m->start, m->end, give, mk))
-			err = -EIO;
+	for (i = 0; i < mk->s.n; i++) {
+		mk->kind_here = kind_of(&mk->s, &mk->s.v[i]);
+		/* one that ended in between has nothing any more */
+		failed += !give_mapping(mk, &mk->s.v[i]);
 	}
-	residency_close(&res);
 	begin_pass(mk, true);
 	for (i = 0; i < mk->s.n; i++) {
 		mk->kind_here = kind_of(&mk->s, &mk->s.v[i]);
 		if (mk->s.v[i].perms[0] == 'r' || mk->s.v[i].perms[1] == 'w')
 			give(mk, mk->s.v[i].start, mk->s.v[i].end);
 	}
-	return err;
+	return failed * 8 > mk->s.n ? -EIO : 0;
 }
 
 /* --- the sum ---------------------------------------------------------------------------------- */
@@ -267,17 +276,45 @@ static void add_kept(struct maker *mk)
 		}
 }
 
+static int open_system(struct maker *mk)
+{
+	pid_t pid = mk->vm->target.pid;
+	int err = pid ? residency_open(&mk->res, pid) : -ENOENT;
+
+	if (!err)
+		err = smaps_read(pid, !mk->res.scan, &mk->s);
+	return err;
+}
+
+/* What the system tells beside the pages. */
+static void read_system(struct maker *mk)
+{
+	pid_t pid = mk->vm->target.pid;
+
+	if (!mk->res.scan) {
+		/* exact, where runs of pages may have counted the page of zeros */
+		mk->map->rss = mk->s.rss;
+		mk->map->lazy_free = mk->s.lazy_free;
+		mk->map->huge = mk->s.huge;
+		mk->map->swap = mk->s.swap;
+		return;
+	}
+	mk->map->lazy_free = smaps_lazy_free(pid);
+	mk->map->huge = mk->res.huge;
+	mk->map->swap = smaps_swap(pid);
+}
+
 void mem_map_read(struct vm *vm, const struct snap_mem *m, struct mem_map *map)
 {
-	struct maker mk = { .vm = vm, .m = m, .map = map };
+	struct maker mk = { .vm = vm, .m = m, .map = map, .res = { .fd = -1 } };
 	uint64_t sum = 0, faults = vm->rd.faults;
 	size_t k;
 
 	memset(map, 0, sizeof(*map));
 	map->insts = xcalloc(m->ninsts + 1, sizeof(*map->insts));
-	map->err = vm->target.pid ? smaps_read(vm->target.pid, &mk.s) : -ENOENT;
+	map->err = open_system(&mk);
 	if (map->err)
-		return;
+		goto out;
 	map->skipped = mem_carriers(vm, m, &mk.things);
 	add_kept(&mk);
 	map->threads = mem_stacks(vm, &mk.s, &mk.things);
@@ -289,18 +326,17 @@ void mem_map_read(struct vm *vm, const struct snap_mem *m, struct mem_map *map)
 	map->err = give_all(&mk);
 	map->known = !map->err;
 	sum_carriers(&mk);
-	map->rss = mk.s.rss;
-	map->swap = mk.s.swap;
-	map->lazy_free = mk.s.lazy_free;
-	map->huge = mk.s.huge;
+	read_system(&mk);
 	for (k = 0; k < PART_OTHER; k++)
 		sum += map->part[k].resident;
 	map->unexplained = (int64_t)(map->rss - sum);
+	/* what was looked at to see what it is need not be there */
+	vm->rd.faults = faults;
+out:
+	residency_close(&mk.res);
 	free(mk.things.v);
 	free(mk.around.v);
 	smaps_free(&mk.s);
-	/* what was looked at to see what it is need not be there */
-	vm->rd.faults = faults;
 }
 
 void mem_map_free(struct mem_map *map)

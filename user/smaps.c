@@ -85,7 +85,7 @@ static int read_mappings(FILE *f, struct smaps *s)
 	return ferror(f) ? -EIO : 0;
 }
 
-int smaps_read(pid_t pid, struct smaps *s)
+int smaps_read(pid_t pid, bool counts, struct smaps *s)
 {
 	char path[64];
 	size_t i;
@@ -93,7 +93,7 @@ int smaps_read(pid_t pid, struct smaps *s)
 	int err;
 
 	memset(s, 0, sizeof(*s));
-	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, counts ? "smaps" : "maps");
 	f = fopen(path, "re");
 	if (!f)
 		return -errno;
@@ -110,6 +110,38 @@ int smaps_read(pid_t pid, struct smaps *s)
 	if (!err && !s->n)
 		err = -ESRCH;
 	return err;
+}
+
+/* A number of a file of lines `name: number kB` or `name number`; 0 when it is not there. */
+static uint64_t number_in(const char *path, const char *name)
+{
+	char buf[16384], *p = buf;
+	size_t len = strlen(name);
+
+	if (read_file(path, buf, sizeof(buf)) <= 0)
+		return 0;
+	for (; p; p = strchr(p, '\n'), p += p != NULL)
+		if (!strncmp(p, name, len))
+			return strtoull(p + len, NULL, 10);
+	return 0;
+}
+
+uint64_t smaps_lazy_free(pid_t pid)
+{
+	char path[64];
+
+	if (!number_in("/proc/vmstat", "pglazyfree "))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	return number_in(path, "LazyFree:") * 1024;
+}
+
+uint64_t smaps_swap(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return number_in(path, "VmSwap:") * 1024;
 }
 
 void smaps_free(struct smaps *s)
@@ -147,28 +179,11 @@ struct scan_arg {
 #define SCAN _IOWR('f', 16, struct scan_arg)
 #define SCAN_PRESENT (1 << 3)
 #define SCAN_ZERO (1 << 5)
+#define SCAN_HUGE (1 << 6)
 
 #define PAGEMAP_PRESENT (1ULL << 63)
 #define PAGEMAP_FILE (1ULL << 61)
 #define PAGEMAP_EXCLUSIVE (1ULL << 56)
-
-int residency_open(struct residency *r, pid_t pid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
-	r->fd = open(path, O_RDONLY | O_CLOEXEC);
-	r->scan = true;
-	r->page = sysconf(_SC_PAGESIZE);
-	return r->fd < 0 ? -errno : 0;
-}
-
-void residency_close(struct residency *r)
-{
-	if (r->fd >= 0)
-		close(r->fd);
-	r->fd = -1;
-}
 
 /* Returns 0 where the kernel has no such call, -1 when it failed. */
 static int scan_runs(struct residency *r, vmaddr_t start, vmaddr_t end,
@@ -179,7 +194,7 @@ static int scan_runs(struct residency *r, vmaddr_t start, vmaddr_t end,
 	struct scan_arg a = {
 		.size = sizeof(a), .end = end, .vec = (uintptr_t)v, .vec_len = ARRAY_SIZE(v),
 		.category_mask = SCAN_PRESENT | SCAN_ZERO, .category_inverted = SCAN_ZERO,
-		.return_mask = SCAN_PRESENT,
+		.return_mask = SCAN_PRESENT | SCAN_HUGE,
 	};
 	int n, i;
 
@@ -188,12 +203,44 @@ static int scan_runs(struct residency *r, vmaddr_t start, vmaddr_t end,
 		n = ioctl(r->fd, SCAN, &a);
 		if (n < 0)
 			return errno == ENOTTY || errno == EINVAL ? 0 : -1;
-		for (i = 0; i < n; i++)
+		for (i = 0; i < n; i++) {
+			if (v[i].categories & SCAN_HUGE)
+				r->huge += v[i].end - v[i].start;
 			each(arg, v[i].start, v[i].end);
+		}
 		if (a.walk_end <= a.start)
 			return -1;
 	}
 	return 1;
+}
+
+static void none(void *arg, vmaddr_t start, vmaddr_t end)
+{
+	(void)arg;
+	(void)start;
+	(void)end;
+}
+
+int residency_open(struct residency *r, pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	r->fd = open(path, O_RDONLY | O_CLOEXEC);
+	r->huge = 0;
+	r->page = sysconf(_SC_PAGESIZE);
+	if (r->fd < 0)
+		return -errno;
+	/* a page that is not there is as good as any */
+	r->scan = scan_runs(r, r->page, 2 * r->page, none, NULL) > 0;
+	return 0;
+}
+
+void residency_close(struct residency *r)
+{
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
 }
 
 /* Pages of zeros are present, but neither of a file nor the process' own. */
@@ -234,17 +281,11 @@ static bool entry_runs(struct residency *r, vmaddr_t start, vmaddr_t end,
 bool residency_runs(struct residency *r, vmaddr_t start, vmaddr_t end,
 		    void (*each)(void *arg, vmaddr_t start, vmaddr_t end), void *arg)
 {
-	int done;
-
 	start &= ~(r->page - 1);
 	end = (end + r->page - 1) & ~(r->page - 1);
 	if (end <= start)
 		return true;
-	if (r->scan) {
-		done = scan_runs(r, start, end, each, arg);
-		if (done)
-			return done > 0;
-		r->scan = false;
-	}
+	if (r->scan)
+		return scan_runs(r, start, end, each, arg) > 0;
 	return entry_runs(r, start, end, each, arg);
 }

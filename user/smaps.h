@@ -27,8 +27,15 @@ struct smaps {
 	uint64_t rss, swap, lazy_free, huge; /* sums */
 };
 
-/* 0, or -errno: -EACCES without the permission to trace the process. */
-int smaps_read(pid_t pid, struct smaps *s);
+/*
+ * 0, or -errno: -EACCES without the permission to trace the process.  Without @counts only where
+ * the mappings are: counting pages takes the system 40 ms a GiB.
+ */
+int smaps_read(pid_t pid, bool counts, struct smaps *s);
+/* Bytes that were given back by MADV_FREE and are resident still: 0 at once where nobody does so. */
+uint64_t smaps_lazy_free(pid_t pid);
+/* Bytes in swap. */
+uint64_t smaps_swap(pid_t pid);
 void smaps_free(struct smaps *s);
 
 /* The mapping with this address, or NULL. */
@@ -37,8 +44,9 @@ const struct mapping *smaps_find(const struct smaps *s, vmaddr_t addr);
 /* Resident pages, a range at a time, in order. */
 struct residency {
 	int fd;
-	bool scan;	/* PAGEMAP_SCAN works */
+	bool scan;	/* PAGEMAP_SCAN works: ten times as fast as smaps */
 	uint64_t page;	/* bytes */
+	uint64_t huge;	/* counted as runs are found, with PAGEMAP_SCAN: of them, in huge pages */
 };
 
 /* 0, or -errno. */
