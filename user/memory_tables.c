@@ -51,7 +51,8 @@ static bool read_hash(struct vm *vm, vmaddr_t at, struct table_image *t)
 	char name[64];
 
 	memset(t, 0, sizeof(*t));
-	if (f->htable_size > MAX_TABLE || f->htable_name + 8 > f->htable_size ||
+	/* an IndexTable begins with a Hash, and its type: so long is a Hash */
+	if (f->htable_size > MAX_TABLE || f->index_size != f->htable_size + 4 || f->htable_name + 8 > f->htable_size ||
 	    f->htable_shift + 4 > f->htable_size || f->htable_max_shift + 4 > f->htable_size ||
 	    f->htable_grow + 4 > f->htable_size || !reader_copy(&vm->rd, at, b, f->htable_size))
 		return false;
@@ -77,7 +78,7 @@ static bool read_index(struct vm *vm, vmaddr_t at, struct table_image *t)
 
 	if (f->index_table_size > MAX_TABLE || f->index_size + 4 > f->index_table_size ||
 	    f->index_limit + 4 > f->index_table_size || f->index_entries + 4 > f->index_table_size ||
-	    f->index_seg_table + 8 != f->index_table_size || f->index_size != f->htable_size + 4 ||
+	    f->index_seg_table + 8 != f->index_table_size ||
 	    f->index_limit != f->index_size + 4 || !read_hash(vm, at, t) ||
 	    !reader_copy(&vm->rd, at, b, f->index_table_size))
 		return false;

@@ -183,5 +183,78 @@ def settings(node):
             explained(other, what)
 
 
+# Fields of the layout that only this reads, or this and others that read.
+FIELDS = """
+    allctr_strategy allctr_size aoff_block_order aoff_carrier_order bf_address_order block_max
+    block_max_ever cstats_max cstats_max_ever allctr_fix fix_stride fix_type_size fix_list_size
+    fix_type fix_pool_allocated fix_pool_used fix_nopool_allocated fix_nopool_used allctr_dc_list
+    mseg_stride mseg_ix mseg_init_done mseg_cache mseg_cache_free mseg_cache_stride mseg_cache_size
+    mseg_cache_hits mseg_segments mseg_segments_size mseg_segments_max mseg_segments_ever
+    mseg_cache_nodes mseg_max_cache mseg_calls_alloc cachet_seg cachet_next mapper_super
+    mapper_super_total mapper_super_used mapper_super_start mapper_super_end htable_name
+    htable_shift htable_max_shift htable_grow htable_size index_size index_limit index_table_size
+    index_slot_size ptab_free_ids module_size module_name module_curr_length module_old_length
+    export_size funentry_size ranges_stride ranges_modules ranges_n ranges_allocated range_stride
+""".split()
+
+
+def told(doc):
+    """All that mem says, but for the system's part: {path: value}."""
+    found = {}
+
+    def add(path, value):
+        if isinstance(value, dict):
+            for k, v in value.items():
+                add("%s.%s" % (path, k), v)
+        elif isinstance(value, list):
+            for i, v in enumerate(value):
+                add("%s.%s" % (path, i), v)
+        else:
+            found[path] = value
+    for k, v in doc["totals"].items():
+        if k not in ("waterfall", "rss", "swap", "lazy_free", "huge_pages"):
+            add(k, v)
+    for r in doc["rows"]:
+        for k, v in r.items():
+            if not k.startswith("resident"):
+                found["%s.%s.%s" % (r["allocator"], r["instance"], k)] = v
+    return found
+
+
+def moved(node):
+    """A field that lies elsewhere in this build: what it leads to is right, or null."""
+    if node.release not in ("25", "29"):
+        return
+    node.load("churn")
+    node.eval("churn:hold([{200, 1000}, {20, 100000}, {3, 3000000}])")
+    node.quiet()
+    wrong, gone = [], 0
+    first = told(mem(node))
+    for field in FIELDS:
+        for by in (8, -8, 4):
+            r = ebt.ebeam("mem", "--json", "-l", 0, "-p", node.os_pid,
+                          env={"EBEAM_TEST_MOVE": "%s:%d" % (field, by)})
+            if r.status == 3:
+                gone += 1
+                continue
+            if r.status:
+                wrong.append("%s:%d: %s" % (field, by, r))
+                continue
+            have = told(r.json)
+            # what is left out with all that is below it is null above
+            other = [k for k in first if have.get(k) is not None and have[k] != first[k]] + \
+                    [k for k in have if k not in first and have[k] is not None]
+            if other:
+                now = told(mem(node))       # the node itself may have moved
+                other = [k for k in other if now.get(k) == first.get(k)]
+                first = now
+            gone += any(have.get(k) is None and first[k] is not None for k in first)
+            if other:
+                wrong.append("%s:%d: %s" % (field, by, [(k, first.get(k), have.get(k))
+                                                        for k in other[:4]]))
+    ok(not wrong, "%d fields that are elsewhere: nothing is wrong" % len(FIELDS), *wrong)
+    ok(gone > 2 * len(FIELDS), "and what needs them is missing", gone)
+
+
 if __name__ == "__main__":
-    ebt.run(memory, hidden, allocators, pooled, no_memory, settings)
+    ebt.run(memory, hidden, allocators, moved, pooled, no_memory, settings)
