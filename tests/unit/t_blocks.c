@@ -5,6 +5,7 @@
  */
 #include "snap_carrier.h"
 #include "snap_tags.h"
+#include "report_carrier.h"
 #include "layout.h"
 #include "tap.h"
 
@@ -506,6 +507,52 @@ static void lists(void)
 	carrier_list_free(&l);
 }
 
+/* --- the map ---------------------------------------------------------------------------------- */
+
+#define MANY 500
+#define AT_HOME 200
+
+static size_t signs(const struct text_block *b, char sign)
+{
+	size_t i, n = 0;
+	const char *c;
+
+	/* the title is of no interest, nor is the scale: an empty line comes before it */
+	for (i = 0; i < b->n && b->lines[i][0]; i++)
+		for (c = b->lines[i] + 19; *c && *c != ' '; c++)
+			n += *c == sign;
+	return n;
+}
+
+/* More carriers than there is room for: a sign stands for three, but never for both kinds. */
+static void map(void)
+{
+	struct carrier_sum total = { .carriers = MANY, .size = MANY * 1000, .allocated = 210000 };
+	struct carrier_list l = { .v = xcalloc(MANY, sizeof(*l.v)), .n = MANY, .sums = &total };
+	struct blocks_row row = { .allocator = "binary_alloc", .instance = 1, .sum = &total };
+	const void *rows[] = { &row };
+	struct table t = { .rows = rows, .nrows = 1, .nrows_all = 1 };
+	size_t i, wide = 0;
+
+	setenv("COLUMNS", "80", 1);
+	for (i = 0; i < MANY; i++) {
+		l.v[i] = (struct carrier){ .size = 1000, .allocated = i % 5 < 2 ? 900 : 100,
+					   .pooled = i % 5 >= 2, .walked = true };
+	}
+	carrier_map(&vm, &l, &t);
+	for (i = 0; i < t.blocks[0].n; i++)
+		if (strlen(t.blocks[0].lines[i]) > wide)
+			wide = strlen(t.blocks[0].lines[i]);
+	is_u64(signs(&t.blocks[0], '@'), (AT_HOME + 2) / 3, "map: a sign for three, those at home");
+	is_u64(signs(&t.blocks[0], '.'), (MANY - AT_HOME) / 3, "map: those in the pool");
+	is_u64(signs(&t.blocks[0], '|'), 1, "map: a bar between them");
+	ok(wide <= 80 && !strncmp(t.blocks[0].lines[0], "binary_alloc 1     @@@@", 23),
+	   "map: the fullest first, within the width");
+	free(l.v);
+	t.rows = NULL;
+	report_table_free(&t);
+}
+
 int main(void)
 {
 	struct block_window w;
@@ -522,6 +569,7 @@ int main(void)
 	buckets();
 	tags();
 	lists();
+	map();
 	block_window_close(&w);
 	return done();
 }
