@@ -12,6 +12,7 @@
 #define PORTS_MAX (1u << 27)
 #define NAME_BYTES 512 /* of a port's name: a command line */
 #define TRIES 4
+#define VOTES 64 /* ports that prove the offsets */
 #define LINKS_BUDGET 1000000 /* of all ports together */
 #define PAGES_BYTES (1 << 20)
 #define LEAVING (PORT_EXITING | PORT_CLOSING | PORT_FREE | PORT_INITIALIZING)
@@ -349,6 +350,28 @@ static void vote(struct snap_port *s, const struct port_copy *c, struct votes *v
 	v->linked += !sums.partial;
 }
 
+/* Of a port that was there before and after; what goes meanwhile says nothing. */
+static void vote_if_still(struct snap_port *s, uint64_t slot, struct votes *v)
+{
+	struct votes before = *v;
+	struct port_copy c;
+	uint64_t addr, again;
+	eterm_t id;
+
+	if (!reader_u64(&s->vm->rd, s->tab + 8 * slot, &addr) || !addr || addr == s->invalid ||
+	    !port_copy(s->vm, addr, &c))
+		return;
+	id = port_word(&c, s->vm->lay->f.proc_id, 8);
+	if (slot_of(s, id) != slot)
+		return;
+	pages_forget(&s->pages);
+	vote(s, &c, v);
+	if (!reader_u64(&s->vm->rd, s->tab + 8 * slot, &again) || again != addr ||
+	    !port_copy(s->vm, addr, &c) || port_word(&c, s->vm->lay->f.proc_id, 8) != id ||
+	    port_word(&c, s->vm->lay->f.port_state, 4) & LEAVING)
+		*v = before;
+}
+
 static bool most(size_t good, size_t n)
 {
 	return n && good >= n - n / 8;
@@ -384,16 +407,11 @@ static void conclude(struct snap_port *s, const struct votes *v)
 static void prove(struct snap_port *s, const uint64_t *slots, size_t n)
 {
 	struct votes v = { 0 };
-	struct port_copy c;
-	uint64_t addr;
 	size_t i, k = 0;
 	int p;
 
-	for (i = 0; i < n && v.n < 64; i++)
-		if (reader_u64(&s->vm->rd, s->tab + 8 * slots[i], &addr) && addr &&
-		    addr != s->invalid && port_copy(s->vm, addr, &c) &&
-		    slot_of(s, port_word(&c, s->vm->lay->f.proc_id, 8)) == slots[i])
-			vote(s, &c, &v);
+	for (i = 0; i < n && v.n < VOTES; i++)
+		vote_if_still(s, slots[i], &v);
 	conclude(s, &v);
 	for (p = 0; p < PORT_NPROVEN; p++)
 		if (!s->proven[p] && k < sizeof(s->unproven))
