@@ -14,6 +14,7 @@
 #define BYTES_MAX (1ULL << 47)
 #define TABLES_MAX (1u << 24) /* a table takes some 400 bytes, and its first segment 2 KiB */
 #define SEEN_SPARE 64
+#define STUCK_MAX 1000 /* times that the next table is not there, one after the other */
 #define PROOF_TABLES 512
 
 /* --- one table ---------------------------------------------------------------------------------- */
@@ -286,6 +287,7 @@ static bool walk_ring(struct ring *r, const struct scheduler *sched)
 	const struct layout_fields *f = &r->s->vm->lay->f;
 	struct reader *rd = &r->s->vm->rd;
 	vmaddr_t at, before = 0;
+	unsigned int stuck = 0;
 	struct table_copy c;
 	uint64_t count, most;
 
@@ -299,6 +301,8 @@ static bool walk_ring(struct ring *r, const struct scheduler *sched)
 		/* what the one before leads to must lead back, unless it is the one that went away */
 		if (!table_copy(r->s->vm, at, &c) || (before && c.prev != before)) {
 			before = 0;
+			if (stuck++ == STUCK_MAX)
+				return r->nmet > 0;
 			if (!go_back(r, &at) && !reader_u64(rd, sched->addr + f->sched_ets_clist, &at))
 				return false;
 			continue;
@@ -306,6 +310,7 @@ static bool walk_ring(struct ring *r, const struct scheduler *sched)
 		if (!seen_add(&r->seen, at, c.btid))
 			return true; /* around */
 		keep(r, &c, sched->no);
+		stuck = 0;
 		before = at;
 		at = c.next;
 	}
