@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "snap_one.h"
+#include "snap_one_private.h"
 #include "snap_held.h"
 
 #include <errno.h>
@@ -10,15 +10,11 @@
 #define TRIES 40
 #define TRY_NS 2000000
 #define TRYING_NS 250000000 /* then no part is tried again */
-#define PROC_BYTES_MAX 1024
 #define DICT_MAX (1u << 24)
 #define LINKS_MAX 5000000
 #define BINS_MAX 5000000
 #define BIN_BATCH 512
 #define TRACE_DEPTH 8 /* backtrace_depth, as it is by default */
-#define ROOT_FRAMES 200 /* with registers of their own in the account of the heap */
-#define ROOT_KEYS 10000
-#define PSD_NATIVE_CALL 5 /* ERTS_PSD_NFUNC_TRAP_WRAPPER */
 
 /* --- between two looks -------------------------------------------------------------------------- */
 
@@ -126,7 +122,7 @@ static void free_text(struct one_text *t)
 
 /* --- settings --------------------------------------------------------------------------------------- */
 
-static uint64_t raw_u64(const unsigned char *raw, unsigned int off)
+uint64_t one_raw(const unsigned char *raw, unsigned int off)
 {
 	uint64_t v;
 
@@ -153,18 +149,18 @@ static bool read_settings(struct one_reader *r, struct one *one, const struct pr
 	one->fullsweep_after = p->max_gen_gcs;
 	one->gc_known = r->gc_proven;
 	if (r->gc_proven) {
-		max = raw_u64(raw, f->proc_max_heap_size);
-		one->min_heap_size = raw_u64(raw, f->proc_min_heap_size);
-		one->min_bin_vheap_size = raw_u64(raw, f->proc_min_vheap_size);
+		max = one_raw(raw, f->proc_max_heap_size);
+		one->min_heap_size = one_raw(raw, f->proc_min_heap_size);
+		one->min_bin_vheap_size = one_raw(raw, f->proc_min_vheap_size);
 		one->max_heap_size = max >> shift;
 		one->max_kill = max & 1;
 		one->max_log = max & 2;
 		one->max_shared = shift == 3 && max & 4;
 	}
 	if (r->roots_proven)
-		one->parent = line_of(r, raw_u64(raw, f->proc_parent));
+		one->parent = line_of(r, one_raw(raw, f->proc_parent));
 	if (r->psd_proven) {
-		psd = raw_u64(raw, f->proc_psd);
+		psd = one_raw(raw, f->proc_psd);
 		if (psd && !reader_u64(&r->vm->rd, psd + f->psd_data, &handler))
 			return false;
 		atom = handler ? term_atom(r->vm, handler) : "error_handler";
@@ -180,7 +176,7 @@ static bool read_settings(struct one_reader *r, struct one *one, const struct pr
 
 /* --- stack ------------------------------------------------------------------------------------------- */
 
-static const char *stack_why(enum stack_status s)
+const char *one_stack_why(enum stack_status s)
 {
 	switch (s) {
 	case STACK_RUNNING:
@@ -206,7 +202,7 @@ static bool read_stack(struct one_reader *r, struct one *one, const struct proc_
 	(void)p;
 	got = snap_stack_read(r->stacks, &one->who, r->lim.stack_words, &st);
 	if (got != STACK_OK) {
-		*why = stack_why(got);
+		*why = one_stack_why(got);
 		snap_stack_free(&st);
 		return false;
 	}
@@ -300,7 +296,7 @@ static bool read_state(struct one_reader *r, struct one *one, const struct proc_
 	(void)p;
 	got = snap_stack_read(r->stacks, &one->who, 0, &st);
 	if (got != STACK_OK) {
-		*why = stack_why(got);
+		*why = one_stack_why(got);
 		snap_stack_free(&st);
 		return false;
 	}
@@ -332,7 +328,7 @@ static bool read_state(struct one_reader *r, struct one *one, const struct proc_
 /* --- dictionary -------------------------------------------------------------------------------------- */
 
 /* Calls fn for each pair; false where it is no dictionary: the pairs are not as many as it says. */
-static bool walk_dict(struct one_reader *r, vmaddr_t dict,
+bool one_dict(struct one_reader *r, vmaddr_t dict,
 		      void (*fn)(void *arg, eterm_t pair, eterm_t key, eterm_t value,
 				 eterm_t list), void *arg)
 {
@@ -378,11 +374,6 @@ out:
 	return ok;
 }
 
-struct dict_arg {
-	struct one_reader *r;
-	struct one *one;
-};
-
 static void take_ancestors(struct one_reader *r, struct one *one, eterm_t list)
 {
 	eterm_t head;
@@ -396,7 +387,7 @@ static void take_ancestors(struct one_reader *r, struct one *one, eterm_t list)
 
 static void on_pair(void *arg, eterm_t pair, eterm_t key, eterm_t value, eterm_t list)
 {
-	struct dict_arg *a = arg;
+	struct one_arg *a = arg;
 	struct one *one = a->one;
 	const char *name = term_is_atom(key) ? term_atom(a->r->vm, key) : NULL;
 
@@ -418,10 +409,10 @@ static void on_pair(void *arg, eterm_t pair, eterm_t key, eterm_t value, eterm_t
 static bool read_dict(struct one_reader *r, struct one *one, const struct proc_image *p,
 		      const char **why)
 {
-	struct dict_arg a = { r, one };
+	struct one_arg a = { r, one };
 
 	(void)why;
-	return walk_dict(r, p->dictionary, on_pair, &a);
+	return one_dict(r, p->dictionary, on_pair, &a);
 }
 
 /* --- links and monitors -------------------------------------------------------------------------------- */
@@ -459,7 +450,7 @@ static char *peer_text(struct one_reader *r, const struct ml_entry *e)
 
 static bool on_entry(void *arg, const struct ml_entry *e)
 {
-	struct dict_arg *a = arg;
+	struct one_arg *a = arg;
 	struct one *one = a->one;
 
 	if (e->kind == ML_LINK)
@@ -477,7 +468,7 @@ static bool read_links(struct one_reader *r, struct one *one, const struct proc_
 		       const char **why)
 {
 	unsigned char raw[PROC_BYTES_MAX];
-	struct dict_arg a = { r, one };
+	struct one_arg a = { r, one };
 	struct ml_visitor v = { on_entry, &a };
 	uint64_t budget = LINKS_MAX;
 	struct ml_roots roots;
@@ -559,161 +550,6 @@ static bool read_binaries(struct one_reader *r, struct one *one, const struct pr
 	return true;
 }
 
-/* --- heap -------------------------------------------------------------------------------------------------- */
-
-static void root_of_key(void *arg, eterm_t pair, eterm_t key, eterm_t value, eterm_t list)
-{
-	struct term_limits lim = { .depth = 5, .max_terms = 30, .max_bytes = 60 };
-	struct dict_arg *a = arg;
-	char label[160] = "dictionary, other keys", *text;
-
-	(void)value;
-	(void)list;
-	if (a->one->heap.nroots < ROOT_KEYS) {
-		text = term_text(a->r->ts, key, &lim, NULL);
-		snprintf(label, sizeof(label), "dictionary %s", text);
-		free(text);
-	}
-	heap_root_add(&a->one->heap, label, pair);
-}
-
-static void root_of_list(void *arg, eterm_t pair, eterm_t key, eterm_t value, eterm_t list)
-{
-	struct dict_arg *a = arg;
-
-	(void)pair;
-	(void)key;
-	(void)value;
-	if (list)
-		heap_root_add(&a->one->heap, "dictionary", list);
-}
-
-static bool root_of_message(void *arg, const struct msgq_message *m)
-{
-	struct dict_arg *a = arg;
-
-	if (!m->attached && m->term && ((m->term | m->token | m->from) & 3)) {
-		heap_root_add(&a->one->heap, "messages", m->term);
-		heap_root_add(&a->one->heap, "messages", m->token);
-		heap_root_add(&a->one->heap, "messages", m->from);
-	}
-	return true;
-}
-
-static void stack_roots(struct one *one, const struct stack *st)
-{
-	char label[2 * TERM_TEXT + 64];
-	size_t i, k;
-
-	for (i = 0; i < st->nx; i++) {
-		snprintf(label, sizeof(label), "register x%zu", i);
-		heap_root_add(&one->heap, label, st->x[i]);
-	}
-	for (i = 0; i < st->nframes; i++) {
-		const struct stack_frame *f = &st->frames[i];
-
-		for (k = 0; k < f->ny && f->y + k < st->nwords; k++) {
-			if (i < ROOT_FRAMES)
-				snprintf(label, sizeof(label), "%s y%zu",
-					 f->at->known ? f->at->mfa : "(no function)", k);
-			else
-				snprintf(label, sizeof(label), "stack, deeper frames");
-			heap_root_add(&one->heap, label, st->words[f->y + k]);
-		}
-	}
-}
-
-/* Arguments of a native function that was called and has not returned. */
-static bool native_roots(struct one_reader *r, struct one *one, const unsigned char *raw)
-{
-	const struct layout_fields *f = &r->vm->lay->f;
-	unsigned int at = r->vm->lay->otp < 24 ? 96 : 104, i;
-	uint64_t psd = raw_u64(raw, f->proc_psd), call = 0, w;
-	int32_t argc;
-
-	if (!psd)
-		return true;
-	if (!reader_u64(&r->vm->rd, psd + f->psd_data + 8 * PSD_NATIVE_CALL, &call))
-		return false;
-	if (!call)
-		return true;
-	if ((call & 7) || !reader_copy(&r->vm->rd, call + at, &argc, sizeof(argc)) || argc > 255)
-		return false;
-	for (i = 0; argc > 0 && i < (unsigned int)argc; i++) {
-		if (!reader_u64(&r->vm->rd, call + at + 8 + 8 * i, &w))
-			return false;
-		heap_root_add(&one->heap, "others", w);
-	}
-	return true;
-}
-
-static bool other_roots(struct one_reader *r, struct one *one, const struct proc_image *p)
-{
-	const struct layout_fields *f = &r->vm->lay->f;
-	unsigned char raw[PROC_BYTES_MAX];
-
-	if (!reader_copy(&r->vm->rd, p->addr, raw, f->proc_size))
-		return false;
-	heap_root_add(&one->heap, "others", raw_u64(raw, f->proc_seq_token));
-	heap_root_add(&one->heap, "others", raw_u64(raw, f->proc_fvalue));
-	heap_root_add(&one->heap, "others", raw_u64(raw, f->proc_ftrace));
-	heap_root_add(&one->heap, "others", p->group_leader);
-	if (r->vm->lay->otp >= 25)
-		heap_root_add(&one->heap, "others", raw_u64(raw, f->proc_parent));
-	return native_roots(r, one, raw);
-}
-
-static bool all_roots(struct one_reader *r, struct one *one, const struct proc_image *p,
-		      const char **why)
-{
-	struct dict_arg a = { r, one };
-	struct msgq_visitor v = { root_of_message, &a };
-	uint64_t budget = CENSUS_WALK;
-	struct stack st = { 0 };
-	struct msgq_head head;
-	struct msgq_sums sums;
-	enum stack_status got;
-
-	got = snap_stack_read(r->stacks, &one->who, 0, &st);
-	if (got == STACK_OK && !st.cut)
-		stack_roots(one, &st);
-	else
-		*why = stack_why(got);
-	snap_stack_free(&st);
-	if (*why || !walk_dict(r, p->dictionary, root_of_key, &a) ||
-	    !walk_dict(r, p->dictionary, root_of_list, &a) ||
-	    !snap_msgq_read(r->vm, p->addr, &head))
-		return false;
-	/* messages that are not on its heap are told by the census */
-	if ((head.flags & (MSGQ_OFF_HEAP | MSGQ_CHANGING)) != MSGQ_OFF_HEAP) {
-		snap_msgq_walk(r->vm, r->ts->pages, &head, &budget, &v, &sums);
-		if (sums.partial)
-			return false;
-	}
-	return other_roots(r, one, p);
-}
-
-static bool read_heap(struct one_reader *r, struct one *one, const struct proc_image *p,
-		      const char **why)
-{
-	struct heap *h;
-	bool again;
-	int err = -EAGAIN;
-
-	h = snap_heap_open(r->vm, p, why, &again);
-	if (!h)
-		return false;
-	if (all_roots(r, one, p, why)) {
-		err = snap_heap_trace(h, r->ts, &one->heap);
-		if (err)
-			*why = err == -EFAULT ? "not all of it can be read" :
-			       err == -E2BIG  ? "its terms are nested too deeply" :
-						"its objects are not as they should be";
-	}
-	snap_heap_close(h);
-	return !err;
-}
-
 /* --- all of it --------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -727,7 +563,7 @@ static const struct {
 	[ONE_LINKS] = { read_links, false, false },
 	[ONE_MESSAGES] = { read_messages, false, false },
 	[ONE_BINARIES] = { read_binaries, false, false },
-	[ONE_HEAP] = { read_heap, true, true },
+	[ONE_HEAP] = { one_read_heap, true, true },
 };
 
 static bool is_proven(const struct one_reader *r, enum one_part part)
