@@ -11,6 +11,7 @@
 #define INDENT 6 /* of terms; PROC_COLUMN - 1: where the printer has them begin */
 #define TERM_LINES 8
 #define STATE_LINES 24
+#define REGISTER_LINES 5
 #define FRAMES 12
 #define SHARE_MIN 0.005
 
@@ -75,7 +76,8 @@ static void put_term(struct text *x, struct text_block *b, const char *lead, con
 		report_line(b, "%s%s", lead, text);
 		return;
 	}
-	report_line(b, "%.*s", (int)(strlen(lead) - (lead[strlen(lead) - 1] == ' ')), lead);
+	if (lead[strspn(lead, " ")])
+		report_line(b, "%.*s", (int)(strlen(lead) - (lead[strlen(lead) - 1] == ' ')), lead);
 	for (; s; s = end ? end + 1 : NULL, lines++) {
 		end = strchr(s, '\n');
 		n = end ? (size_t)(end - s) : strlen(s);
@@ -219,6 +221,7 @@ static void stack(struct text *x)
 	struct text_block *b;
 	char lead[64], place[3 * TERM_TEXT];
 	size_t i, k, n = one->nframes;
+	const char *text;
 
 	if (!have(x, ONE_STACK, "stack", &b))
 		return;
@@ -226,7 +229,7 @@ static void stack(struct text *x)
 		n--; /* where a process begins: no function */
 	for (i = 0; i < one->nx; i++) {
 		snprintf(lead, sizeof(lead), "    x%zu = ", i);
-		put_term(x, b, lead, one->x[i].text, TERM_LINES);
+		put_term(x, b, lead, one->x[i].text, REGISTER_LINES);
 	}
 	for (i = 0; i < n && shown(x, i, FRAMES); i++) {
 		const struct one_frame *f = &one->frames[i];
@@ -239,7 +242,10 @@ static void stack(struct text *x)
 		put(x, b, "  ", place, strlen(place));
 		for (k = 0; k < f->ny; k++) {
 			snprintf(lead, sizeof(lead), "    y%zu = ", k);
-			put_term(x, b, lead, f->y[k].text ? f->y[k].text : "catch", TERM_LINES);
+			text = f->y[k].text ? f->y[k].text : "catch";
+			if (one->state.text && strlen(text) > 40 && !strcmp(text, one->state.text))
+				text = "(the state, see below)";
+			put_term(x, b, lead, text, REGISTER_LINES);
 		}
 	}
 	more(b, "frames", i, n);
