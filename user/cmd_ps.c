@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define LIMIT 20
+#define WAITS_MOST 20000 /* stacks looked at to tell whom most wait for; beyond, one of each two, ... */
+#define WAITS_FEW 10	 /* so few that wait for one are no news */
 
 struct ps_totals {
 	uint64_t processes, memory, memory_est, unknown, unguessed, long_queues;
@@ -25,12 +27,13 @@ struct ps_totals {
 
 struct ps_state {
 	struct ps ps;
-	char why[256];
+	char why[512];
 	const struct column *by; /* of the choice; NULL with --by */
 	unsigned int parts;
 	bool names;
 	struct ps_chooser chooser;
-	struct ps_groups groups;
+	struct ps_groups groups, waiting;
+	struct ps_scan *scan; /* under way */
 	struct ps_totals sum;
 	struct ps_row *rows;
 	size_t nrows;
@@ -51,15 +54,30 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static struct ps_before as_it_is(const struct ps_proc *p)
+{
+	return (struct ps_before){
+		p->who.id, p->reds, p->memory_known ? (int64_t)p->memory : -1, p->len.len,
+	};
+}
+
 static void remember(struct ps_state *s, const struct ps_proc *p)
 {
 	if (s->nnow == s->cap) {
 		s->cap = s->cap ? s->cap + s->cap / 2 : 1024;
 		s->now = xrealloc(s->now, s->cap * sizeof(*s->now));
 	}
-	s->now[s->nnow++] = (struct ps_before){
-		p->who.id, p->reds, p->memory_known ? (int64_t)p->memory : -1, p->len.len,
-	};
+	s->now[s->nnow++] = as_it_is(p);
+}
+
+/* What is shown is what the next round compares with, also where it was read a moment later. */
+static void remember_again(struct ps_state *s, const struct ps_proc *p)
+{
+	struct ps_before key = { .id = p->who.id }, *was;
+
+	was = bsearch(&key, s->now, s->nnow, sizeof(key), by_id);
+	if (was)
+		*was = as_it_is(p);
 }
 
 static void compare(struct ps_state *s, struct ps_row *row)
@@ -100,7 +118,6 @@ static void turn(struct ps_state *s)
 {
 	free(s->before);
 	free(s->met);
-	qsort(s->now, s->nnow, sizeof(*s->now), by_id);
 	s->before = s->now;
 	s->nbefore = s->nnow;
 	s->met = xcalloc(s->nbefore, sizeof(*s->met));
@@ -148,6 +165,8 @@ static void found(void *arg, const struct ps_proc *p)
 		compare(s, &row);
 	}
 	add_up(&s->sum, &row);
+	if (p->known & PS_WAITS && p->waits.waits)
+		ps_group_count(&s->waiting, &s->ps, &row, s->scan->waits_each);
 	if (s->names)
 		ps_row_names(&s->ps, &row);
 	if (s->by)
@@ -180,6 +199,7 @@ static void read_rows(struct ps_state *s)
 			row->before = ch->before;
 		} else if (s->interval) {
 			compare(s, row);
+			remember_again(s, &row->p);
 		}
 		ps_row_names(&s->ps, row);
 		s->nrows++;
@@ -226,6 +246,20 @@ static void who_is(struct ps_state *s, const struct proc_id *who, char *buf, siz
 	ps_row_free(&row);
 }
 
+/* Whom most of those that wait for another one wait for. */
+static size_t most_wait(struct ps_state *s, const struct ps_scan *scan, char *buf, size_t size)
+{
+	const struct ps_group *most = ps_group_largest(&s->waiting);
+	char a[32];
+
+	if (!most || most->processes < WAITS_FEW)
+		return 0;
+	ps_group_name((struct ps_group *)most, &s->ps);
+	return snprintf(buf, size, "; %s%s wait for %s%s%s", scan->waits_each > 1 ? "~" : "",
+			fmt_count(most->processes, a, sizeof(a)), most->name ? most->name : "",
+			most->name ? " " : "", most->key);
+}
+
 static void verdict(struct ps_state *s, const struct ps_scan *scan, struct table *t)
 {
 	const struct ps_totals *m = &s->sum;
@@ -248,7 +282,9 @@ static void verdict(struct ps_state *s, const struct ps_scan *scan, struct table
 	if (m->suspended)
 		n += snprintf(t->verdict + n, size - n, "; %s suspended",
 			      fmt_count(m->suspended, a, sizeof(a)));
-	if (!m->longest_len || n + 80 > size)
+	if (n + 60 < size)
+		n += most_wait(s, scan, t->verdict + n, size - n);
+	if (!m->longest_len || n + 60 > size)
 		return;
 	who_is(s, &m->longest, who, sizeof(who));
 	n += snprintf(t->verdict + n, size - n, "; longest queue %s",
@@ -276,14 +312,20 @@ static int ps_round(struct reading *r, struct table *t)
 	struct ps_scan scan = { .parts = s->parts, .found = found, .arg = s };
 	const char *sort = r->opt->sort, *other = s->interval ? "reductions" : "memory";
 	bool first = s->interval && !s->nbefore;
-	size_t ncols = ps_ncolumns;
+	size_t ncols = ps_ncolumns, i;
 
 	memset(&s->sum, 0, sizeof(s->sum));
 	s->chooser = (struct ps_chooser){ .by = s->by, .limit = r->limit };
 	s->groups.by = r->opt->by;
+	s->waiting.by = "waits_for";
+	s->scan = &scan;
+	scan.waits_each = 1;
+	scan.waits_most = s->parts & PS_WAITS ? 0 : WAITS_MOST;
+	snap_ps_refresh(&s->ps);
 	s->ps.full = r->opt->full;
 	if (snap_ps_scan(&s->ps, &scan))
 		return fail(EXIT_FAILED, "", "the process table cannot be read");
+	qsort(s->now, s->nnow, sizeof(*s->now), by_id);
 	if (first) {
 		turn(s);
 		return 1;
@@ -299,6 +341,8 @@ static int ps_round(struct reading *r, struct table *t)
 		s->cols = ps_group_columns(r->opt->by, r->opt->binaries, &ncols);
 		report_rows(t, "ps", s->cols, ncols, s->groups.v, sizeof(*s->groups.v), s->groups.n,
 			    sort, "processes", r->limit);
+		for (i = 0; i < t->nrows; i++)
+			ps_group_name((struct ps_group *)t->rows[i], &s->ps);
 	}
 	totals(s, &scan, t);
 	verdict(s, &scan, t);
@@ -320,6 +364,7 @@ static void ps_release(struct reading *r)
 	free(s->cols);
 	ps_choose_free(&s->chooser);
 	ps_groups_free(&s->groups);
+	ps_groups_free(&s->waiting);
 	s->rows = NULL;
 	s->cols = NULL;
 	s->nrows = 0;

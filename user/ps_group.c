@@ -39,6 +39,14 @@ static void words_of(const struct ps_groups *g, struct ps *ps, const struct ps_r
 		w[0] = p->group_leader;
 	} else if (!strcmp(by, "parent")) {
 		w[0] = term_is_pid(p->parent) ? p->parent : 0;
+	} else if (!strcmp(by, "current_function")) {
+		w[0] = p->function && p->function->known ? p->function->module : 0;
+		w[1] = w[0] ? p->function->function : 0;
+		w[2] = w[0] ? p->function->arity : 0;
+	} else if (!strcmp(by, "waits_for")) {
+		w[0] = p->waits.pid ? p->waits.pid : p->waits.name ? p->waits.name : p->waits.node;
+		w[1] = p->waits.node;
+		w[2] = p->waits.waits;
 	} else if (!strcmp(by, "status")) {
 		text = snap_ps_status(p->state);
 	} else if (!strcmp(by, "priority")) {
@@ -64,9 +72,12 @@ static char *key_text(const struct ps_groups *g, struct ps *ps, const struct ps_
 
 	if (!w[0])
 		return NULL;
-	if (!strcmp(g->by, "initial_call"))
+	if (!strcmp(g->by, "initial_call") || !strcmp(g->by, "current_function"))
 		return term_mfa_text(ps->vm, w[0], w[1], w[2], text, sizeof(text)) ? xstrdup(text) :
 										     NULL;
+	if (!strcmp(g->by, "waits_for"))
+		return waits_for_text(ps->vm, &row->p.waits, text, sizeof(text)) ? xstrdup(text) :
+										   NULL;
 	if (!strcmp(g->by, "label"))
 		return snap_ps_label(ps, &row->p, &label) ? ps_term_text(ps, label) : NULL;
 	if (!strcmp(g->by, "registered_name") || !strcmp(g->by, "group_leader") ||
@@ -122,6 +133,35 @@ static struct ps_group *group_of(struct ps_groups *g, struct ps *ps, const struc
 	return new;
 }
 
+void ps_group_count(struct ps_groups *g, struct ps *ps, const struct ps_row *row, uint64_t n)
+{
+	group_of(g, ps, row)->processes += n;
+}
+
+const struct ps_group *ps_group_largest(const struct ps_groups *g)
+{
+	const struct ps_group *best = NULL;
+	size_t i;
+
+	for (i = 0; i < g->n; i++)
+		if (g->v[i].key && (!best || g->v[i].processes > best->processes))
+			best = &g->v[i];
+	return best;
+}
+
+/* Of the process that a group has in common. */
+void ps_group_name(struct ps_group *g, struct ps *ps)
+{
+	struct ps_row row = { 0 };
+	struct proc_id who;
+
+	if (!g->name && snap_ps_find(ps, g->words[0], &who) && !snap_ps_read(ps, &who, 0, &row.p)) {
+		ps_row_names(ps, &row);
+		g->name = row.name ? xstrdup(row.name) : NULL;
+	}
+	ps_row_free(&row);
+}
+
 void ps_group_add(struct ps_groups *g, struct ps *ps, const struct ps_row *row)
 {
 	struct ps_group *to = group_of(g, ps, row);
@@ -150,8 +190,10 @@ void ps_groups_free(struct ps_groups *g)
 {
 	size_t i;
 
-	for (i = 0; i < g->n; i++)
+	for (i = 0; i < g->n; i++) {
 		free(g->v[i].key);
+		free(g->v[i].name);
+	}
 	free(g->v);
 	free(g->slots);
 	memset(g, 0, sizeof(*g));
@@ -162,6 +204,7 @@ void ps_groups_free(struct ps_groups *g)
 #define G struct ps_group
 
 GET_TEXT(get_key, G, r->key)
+GET_TEXT(get_name, G, r->name)
 GET_U(get_processes, G, r->processes)
 GET_IF(get_memory, G, !r->unknown, VAL_U64, u, r->memory)
 GET_IF(get_memory_est, G, r->unknown && !r->unguessed, VAL_U64, u, r->memory_est)
@@ -174,10 +217,12 @@ GET_IF(get_refs, G, !r->bins_unknown, VAL_U64, u, r->binary_refs)
 GET_IF(get_bytes, G, !r->bins_unknown, VAL_U64, u, r->binary_bytes)
 
 static const struct column columns[] = {
-	{ "", "", UNIT_NONE, COL_TEXT | COL_LOW_BAD | COL_SHRINK, "what they have in common", get_key },
+	{ "", "", UNIT_NONE, COL_TEXT | COL_LOW_BAD | COL_SHRINK, "what they share", get_key },
+	{ "name", "NAME", UNIT_NONE, COL_TEXT | COL_LOW_BAD | COL_SHRINK | COL_NO_SORT,
+	  "of that process", get_name },
 	{ "processes", "PROCESSES", UNIT_NONE, COL_TEXT, "how many", get_processes },
 	{ "memory", "MEMORY", UNIT_BYTES, COL_TEXT, "bytes of all of them", get_memory },
-	{ "memory_est", "", UNIT_BYTES, COL_EST, "guessed for those with very long queues",
+	{ "memory_est", "", UNIT_BYTES, COL_EST | COL_NO_SORT, "guessed for those with very long queues",
 	  get_memory_est },
 	{ "message_queue_len", "MSGQ", UNIT_NONE, COL_TEXT, "messages in all their queues", get_len },
 	{ "message_queue_len_in_transit", "", UNIT_NONE, 0, "of these, not yet fetched",

@@ -77,7 +77,7 @@ const struct column ps_columns[] = {
 	{ "mark", "", UNIT_NONE, NAME, "with -i: new or dead since the last report", get_mark },
 	{ "memory", "MEMORY", UNIT_BYTES, COL_TEXT,
 	  "bytes, as process_info(P, memory): heaps, stack, messages, links, ...", get_memory },
-	{ "memory_est", "", UNIT_BYTES, COL_EST,
+	{ "memory_est", "", UNIT_BYTES, COL_EST | COL_NO_SORT,
 	  "where its queue is too long to be walked: guessed from the first messages",
 	  get_memory_est },
 	{ "memory_change", "MEMORY +/-", UNIT_BYTES, 0, "with -i: since the last report",
@@ -133,7 +133,7 @@ unsigned int ps_column_parts(const char *key)
 		{ "total_heap_size", PS_MESSAGES }, { "links", PS_LINKS }, { "monitors", PS_LINKS },
 		{ "monitored_by", PS_LINKS }, { "dictionary_size", PS_DICT },
 		{ "binary_refs", PS_BINS }, { "binary_bytes", PS_BINS },
-		{ "current_function", PS_FUNCTION }, { "waits_for", PS_FUNCTION },
+		{ "current_function", PS_FUNCTION }, { "waits_for", PS_WAITS },
 	};
 	size_t i;
 
@@ -173,11 +173,13 @@ struct column *ps_columns_for(bool interval, const char *sort, bool binaries)
 
 /* --- names -------------------------------------------------------------------------------------- */
 
-/* A pid, an atom, or another term. */
+#define TEXT_MAX 4096
+
 char *ps_term_text(struct ps *ps, eterm_t t)
 {
-	char buf[64];
+	struct term_limits lim = { .max_bytes = TEXT_MAX };
 	const char *atom;
+	char buf[64];
 
 	if (term_is_pid(t)) {
 		term_pid_text(ps->vm, t, buf, sizeof(buf));
@@ -187,7 +189,7 @@ char *ps_term_text(struct ps *ps, eterm_t t)
 		atom = term_atom(ps->vm, t);
 		return atom ? xstrdup(atom) : NULL;
 	}
-	return NULL;
+	return t ? term_text(&ps->terms, t, &lim, NULL) : NULL;
 }
 
 static char *initial_call(struct ps *ps, const struct ps_proc *p)
@@ -202,6 +204,7 @@ static char *initial_call(struct ps *ps, const struct ps_proc *p)
 
 void ps_row_names(struct ps *ps, struct ps_row *r)
 {
+	char text[2 * TERM_TEXT];
 	eterm_t t;
 
 	term_pid_text(ps->vm, r->p.who.id, r->pid, sizeof(r->pid));
@@ -213,6 +216,10 @@ void ps_row_names(struct ps *ps, struct ps_row *r)
 	if (snap_ps_label(ps, &r->p, &t))
 		r->label = ps_term_text(ps, t);
 	r->initial_call = initial_call(ps, &r->p);
+	if (r->p.function && r->p.function->known)
+		r->function = xstrdup(r->p.function->mfa);
+	if (waits_for_text(ps->vm, &r->p.waits, text, sizeof(text)))
+		r->waits_for = xstrdup(text);
 	r->group_leader = ps_term_text(ps, r->p.group_leader);
 	r->parent = term_is_pid(r->p.parent) ? ps_term_text(ps, r->p.parent) : NULL;
 	r->name = r->registered ? r->registered : r->label ? r->label : r->initial_call;

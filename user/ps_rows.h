@@ -71,7 +71,8 @@ void ps_choose_free(struct ps_chooser *c);
 /* --- groups ------------------------------------------------------------------------------------- */
 
 struct ps_group {
-	char *key; /* as it is printed; NULL: of processes that have none */
+	char *key;  /* as it is printed; NULL: of processes that have none */
+	char *name; /* where that is a process, and its name was asked for */
 	uint64_t processes;
 	/* memory_est: with guesses for those that are unknown; unguessed: for whom there is none */
 	uint64_t memory, memory_est, unknown, unguessed;
@@ -92,6 +93,12 @@ struct ps_groups {
 
 extern const char *const ps_group_keys[];
 void ps_group_add(struct ps_groups *g, struct ps *ps, const struct ps_row *row);
+/* Only how many there are. */
+void ps_group_count(struct ps_groups *g, struct ps *ps, const struct ps_row *row, uint64_t n);
+/* The one with most processes that has a key, or NULL. */
+const struct ps_group *ps_group_largest(const struct ps_groups *g);
+/* Fills in its name, where what is shared is a process. */
+void ps_group_name(struct ps_group *g, struct ps *ps);
 void ps_groups_free(struct ps_groups *g);
 /* Columns of a table of groups; to be freed. */
 struct column *ps_group_columns(const char *by, bool binaries, size_t *n);

@@ -12,7 +12,7 @@
 #define PROCESS_MAX 2048
 #define SLACK 64	 /* a field that a test moved may be behind the end */
 #define RETRIES 8
-#define SAMPLE 128	 /* messages of a long queue that are walked to guess at the rest */
+#define SAMPLE 2000	 /* messages of a long queue that are walked to guess at the rest */
 #define LINKS_MAX 100000000ULL
 #define REFS_MAX 100000000ULL
 #define DICT_MAX (1u << 24)
@@ -78,9 +78,9 @@ static uint64_t own_bytes(const struct ps *ps, const unsigned char *raw, const s
 
 	if (word(raw, f->proc_abandoned_heap))
 		sum += 8 * words_between(word(raw, f->proc_heap), word(raw, f->proc_hend));
-	if (word(raw, f->proc_arg_reg) != p->who.addr + f->proc_def_arg_reg)
+	if (ps->ok.registers && word(raw, f->proc_arg_reg) != p->who.addr + f->proc_def_arg_reg)
 		sum += 8 * arity_of(f, raw);
-	if (word(raw, f->proc_psd))
+	if (ps->ok.psd && word(raw, f->proc_psd))
 		sum += f->psd_size;
 	return sum;
 }
@@ -168,9 +168,25 @@ static bool read_extra(struct ps *ps, const unsigned char *raw, struct ps_proc *
 }
 
 /*
- * A queue that is too long to be walked is looked at where it begins, and the rest taken to be like
- * that.
+ * A queue that is too long to be walked is looked at where it begins.  The rest is taken to be like the
+ * later half of that: the first messages may still have found room on the heap.
  */
+static uint64_t guess_messages(struct ps *ps, struct ps_proc *p)
+{
+	uint64_t budget = SAMPLE / 2, more;
+	struct msgq_sums half;
+
+	snap_msgq_walk(ps->vm, &ps->pages, &p->queue, &budget, NULL, &half);
+	budget = SAMPLE;
+	snap_msgq_walk(ps->vm, &ps->pages, &p->queue, &budget, NULL, &p->messages);
+	more = p->messages.messages - half.messages;
+	if (!p->len.known || p->messages.messages <= half.messages ||
+	    p->len.len < p->messages.messages)
+		return 0;
+	return p->messages.bytes + (double)(p->messages.bytes - half.bytes) / more *
+					   (p->len.len - p->messages.messages);
+}
+
 static bool read_messages(struct ps *ps, struct ps_proc *p, uint64_t *est)
 {
 	uint64_t budget, most = ps->full ? UINT64_MAX : PS_WALK_MAX;
@@ -184,10 +200,7 @@ static bool read_messages(struct ps *ps, struct ps_proc *p, uint64_t *est)
 	if (!ps->full && most > ps->walk_left)
 		most = ps->walk_left;
 	if (!p->len.known || p->len.len > most) {
-		budget = SAMPLE;
-		snap_msgq_walk(ps->vm, &ps->pages, &p->queue, &budget, NULL, &p->messages);
-		if (p->messages.messages && p->len.known)
-			*est = (double)p->messages.bytes / p->messages.messages * p->len.len;
+		*est = guess_messages(ps, p);
 		return false;
 	}
 	/* what comes meanwhile is walked, too; a torn list does not go on for ever */
@@ -218,6 +231,20 @@ static bool read_bins(struct ps *ps, struct ps_proc *p, const struct ps_bins *bi
 	}
 	ps->refs_left = walk.refs_budget;
 	return !err && !p->held.partial;
+}
+
+static bool read_waits(struct ps *ps, const unsigned char *raw, struct ps_proc *p)
+{
+	p->waits = (struct waits_for){ 0 };
+	if (!ps->stacks)
+		return false;
+	if (!p->still)
+		return true;
+	p->waits.known = true;
+	if (snap_may_wait(ps->stacks, raw) &&
+	    snap_stack_read(ps->stacks, &p->who, WAITS_FOR_WORDS, &ps->stack) == STACK_OK)
+		snap_waits_for(ps->stacks, &ps->stack, &p->waits);
+	return true;
 }
 
 static void sum_memory(struct ps *ps, struct ps_proc *p, bool messages, uint64_t est)
@@ -263,6 +290,10 @@ static void walk(struct ps *ps, const unsigned char *raw, unsigned int parts,
 		p->known |= PS_EXTRA;
 	if (parts & PS_BINS && read_bins(ps, p, bins))
 		p->known |= PS_BINS;
+	if (parts & PS_FUNCTION && ps->stacks)
+		p->function = snap_current_function(ps->stacks, raw);
+	if (parts & PS_WAITS && read_waits(ps, raw, p))
+		p->known |= PS_WAITS;
 	sum_heap(ps, p, messages);
 	if (parts & PS_MEMORY)
 		sum_memory(ps, p, messages, est);
@@ -285,6 +316,19 @@ static void start(struct ps *ps)
 	pages_forget(&ps->pages);
 }
 
+/* Whether this one's stack is looked at, too. */
+static unsigned int waits_part(struct ps *ps, struct ps_scan *s, const unsigned char *raw)
+{
+	if (!s->waits_each || !ps->stacks || !snap_may_wait(ps->stacks, raw))
+		return 0;
+	if (s->may_wait++ % s->waits_each)
+		return 0;
+	s->waits_looks++;
+	if (s->waits_most && s->waits_looks % s->waits_most == 0)
+		s->waits_each *= 2;
+	return PS_WAITS;
+}
+
 static void look_at(struct ps *ps, struct ps_scan *s, const struct proc_id *who,
 		    const unsigned char *raw, const struct ps_bins *bins)
 {
@@ -301,7 +345,7 @@ static void look_at(struct ps *ps, struct ps_scan *s, const struct proc_id *who,
 		return;
 	}
 	decode(ps, who, raw, &p);
-	walk(ps, raw, s->parts, bins, &p);
+	walk(ps, raw, s->parts | waits_part(ps, s, raw), bins, &p);
 	s->found_n++;
 	s->found(s->arg, &p);
 }
@@ -336,7 +380,7 @@ int snap_ps_scan(struct ps *ps, struct ps_scan *s)
 	struct proc_ids ids;
 	unsigned char *buf;
 
-	s->found_n = s->exiting = s->skipped = 0;
+	s->found_n = s->exiting = s->skipped = s->may_wait = s->waits_looks = 0;
 	if (size > PROCESS_MAX - SLACK || snap_proc_slots(ps->vm, &ids))
 		return -1;
 	start(ps);
@@ -510,14 +554,33 @@ eterm_t snap_ps_registered(struct ps *ps, const struct ps_proc *p)
 
 void snap_ps_open(struct ps *ps, struct vm *vm, char *why, size_t why_size)
 {
+	char no_code[200] = "", no_stacks[200] = "";
+	size_t n;
+
 	memset(ps, 0, sizeof(*ps));
 	ps->vm = vm;
 	pages_open(&ps->pages, &vm->rd, CACHE_BYTES);
+	terms_open(&ps->terms, vm, &ps->pages);
 	start(ps);
 	snap_ps_prove(ps, why, why_size);
+	ps->code = code_open(vm, no_code, sizeof(no_code));
+	ps->stacks = snap_stacks_open(vm, ps->code, no_stacks, sizeof(no_stacks));
+	n = strlen(why);
+	if ((!ps->code || !ps->stacks) && n < why_size)
+		snprintf(why + n, why_size - n, "%sno functions: %s", n ? "; " : "",
+			 ps->code ? no_stacks : no_code);
+}
+
+void snap_ps_refresh(struct ps *ps)
+{
+	if (ps->stacks)
+		snap_stacks_refresh(ps->stacks);
 }
 
 void snap_ps_close(struct ps *ps)
 {
+	snap_stack_free(&ps->stack);
+	snap_stacks_close(ps->stacks);
+	code_close(ps->code);
 	pages_close(&ps->pages);
 }

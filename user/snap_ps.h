@@ -13,6 +13,8 @@
 #include "snap_held.h"
 #include "snap_links.h"
 #include "snap_msgq.h"
+#include "snap_wait.h"
+#include "term_print.h"
 
 #define PS_WALK_MAX 10000     /* messages: queues up to this long are walked */
 #define PS_WALK_ALL 2000000   /* messages of all queues in one look at all processes */
@@ -24,8 +26,9 @@ enum ps_part {
 	PS_EXTRA = 8,	 /* saved calls */
 	PS_BINS = 16,	 /* refc binaries */
 	PS_FUNCTION = 32, /* the current function */
+	PS_WAITS = 64,	 /* whom it waits for */
 	PS_MEMORY = PS_LINKS | PS_MESSAGES | PS_DICT | PS_EXTRA,
-	PS_ALL = PS_MEMORY | PS_BINS | PS_FUNCTION,
+	PS_ALL = PS_MEMORY | PS_BINS | PS_FUNCTION | PS_WAITS,
 };
 
 /* Which fields of the VM's structs hold what they should: see snap_ps_open(). */
@@ -36,6 +39,10 @@ struct ps_proven {
 struct ps {
 	struct vm *vm;
 	struct pages pages;
+	struct terms terms;
+	struct code *code;	     /* NULL: functions have no names */
+	struct snap_stacks *stacks; /* NULL: stacks are not known */
+	struct stack stack;
 	struct ps_proven ok;
 	bool full;	      /* walk queues of any length */
 	uint64_t walk_left;   /* of PS_WALK_ALL */
@@ -66,6 +73,9 @@ struct ps_proc {
 	struct msgq_sums messages;
 	struct held_bins held;
 	uint64_t dict_bytes, dict_pairs, extra_bytes;
+	const struct code_at *function; /* where it is; NULL: not known.  Of this round */
+	struct waits_for waits;
+	bool may_wait; /* and was not looked at: PS_WAITS was not asked for */
 	/* process_info(P, memory); with the messages left out; and estimated where a queue is long */
 	bool memory_known, rest_known;
 	uint64_t memory, memory_rest, memory_est;
@@ -77,6 +87,9 @@ struct ps_proc {
  */
 void snap_ps_open(struct ps *ps, struct vm *vm, char *why, size_t why_size);
 void snap_ps_close(struct ps *ps);
+
+/* Before each round of a command that repeats: takes in new code. */
+void snap_ps_refresh(struct ps *ps);
 
 /* snap_ps_prove.c: fills ps->ok. */
 void snap_ps_prove(struct ps *ps, char *why, size_t why_size);
@@ -96,10 +109,12 @@ void snap_ps_bins(struct vm *vm, const unsigned char *const *raw, size_t n, stru
 
 struct ps_scan {
 	unsigned int parts;
+	/* of those that may wait for another one: each of so many is looked at; 0: none, 1: all */
+	unsigned int waits_each, waits_most; /* twice as many where that makes more looks than this */
 	void (*found)(void *arg, const struct ps_proc *p);
 	void *arg;
 	/* out */
-	uint64_t found_n, exiting, skipped;
+	uint64_t found_n, exiting, skipped, may_wait, waits_looks;
 };
 
 /* All processes, in the order of their addresses.  -1: the table cannot be read. */

@@ -86,7 +86,8 @@ static bool shapes(const struct vm *vm)
 {
 	const struct layout_fields *f = &vm->lay->f;
 
-	return f->ml_list_next == 0 && f->mondata_origin == 0 &&
+	return f->ml_list_next == 0 && f->ml_right == 8 && f->mondata_origin == 0 &&
+	       (f->ml_type == LAYOUT_ABSENT) == (vm->otp >= 28) &&
 	       f->linkdata_size == 2 * f->ml_size + 8 && f->mondata_ref == 2 * f->ml_size &&
 	       (f->sig_mlenoffs == LAYOUT_ABSENT || f->sig_mlenoffs == 24);
 }
@@ -97,7 +98,8 @@ static bool messages(const struct vm *vm)
 
 	return f->msg_size == f->msg_frag + f->frag_mem + 8 &&
 	       (f->sig_mlenoffs != LAYOUT_ABSENT) == (vm->otp >= 27) &&
-	       (f->proc_sig_mlenoffs != LAYOUT_ABSENT) == (vm->otp >= 27);
+	       (f->proc_sig_mlenoffs != LAYOUT_ABSENT) == (vm->otp >= 27) &&
+	       (f->proc_inq_buffers != LAYOUT_ABSENT) == (vm->otp >= 25);
 }
 
 /* --- what they hold ----------------------------------------------------------------------------- */
@@ -263,29 +265,37 @@ static bool mostly(unsigned int good, unsigned int of)
 
 static void judge(struct ps *ps, const struct tally *t)
 {
-	struct vm *vm = ps->vm;
-	const struct layout_fields *f = &vm->lay->f;
-
 	log_all("ps: %u seen; registers %u %u %u; queues %u %u %u %u %u; psd %u/%u; parents %u %u; "
 		"links %u/%u, %u/%u, %u/%u", t->seen, t->own_registers,
 		t->six_registers, t->arities, t->inner, t->middle, t->outer, t->kinds, t->lens,
 		t->psds_right, t->psds, t->parents, t->parent_pids,
 		t->walked, t->walks, t->links_right, t->links, t->monitors_right, t->monitors);
-	ps->ok.registers = APART(vm, registers) && mostly(t->own_registers, t->seen) &&
-			   mostly(t->six_registers, t->seen) && t->arities == t->seen &&
-			   f->proc_arity_size == (vm->otp < 27 ? 8 : 1);
-	ps->ok.queues = ps->ok.queues && APART(vm, queues) && messages(vm) &&
-			prove_enough(t->inner, t->seen, 16) && prove_enough(t->middle, t->seen, 16) &&
+	ps->ok.registers = ps->ok.registers && mostly(t->own_registers, t->seen) &&
+			   mostly(t->six_registers, t->seen) && t->arities == t->seen;
+	ps->ok.queues = ps->ok.queues && t->seen && prove_enough(t->inner, t->seen, 16) &&
+			prove_enough(t->middle, t->seen, 16) &&
 			prove_enough(t->outer, t->seen, 16) && prove_enough(t->kinds, t->seen, 16) &&
 			prove_enough(t->lens, t->seen, 16);
-	ps->ok.psd = APART(vm, psds) && f->psd_data == 0 &&
-		     prove_enough(t->psds_fit, t->psds, 16) && mostly(t->psds_right, t->psds);
-	ps->ok.parent = APART(vm, parents) && prove_enough(t->parents, t->seen, 16) &&
+	ps->ok.psd = ps->ok.psd && prove_enough(t->psds_fit, t->psds, 16) &&
+		     mostly(t->psds_right, t->psds);
+	ps->ok.parent = ps->ok.parent && prove_enough(t->parents, t->seen, 16) &&
 			mostly(t->parent_pids, t->seen);
-	ps->ok.links = APART(vm, links) && shapes(vm) && t->links &&
-		       prove_enough(t->walked, t->walks, 16) &&
+	ps->ok.links = ps->ok.links && t->links && prove_enough(t->walked, t->walks, 16) &&
 		       prove_enough(t->links_right, t->links, 16) &&
 		       prove_enough(t->monitors_right, t->monitors, 16);
+}
+
+/* Nothing is read at an offset that does not even stand where it should. */
+static void judge_places(struct ps *ps)
+{
+	struct vm *vm = ps->vm;
+	const struct layout_fields *f = &vm->lay->f;
+
+	ps->ok.registers = APART(vm, registers) && f->proc_arity_size == (vm->otp < 27 ? 8 : 1);
+	ps->ok.queues = APART(vm, queues) && messages(vm);
+	ps->ok.psd = APART(vm, psds) && f->psd_data == 0;
+	ps->ok.parent = APART(vm, parents);
+	ps->ok.links = APART(vm, links) && shapes(vm);
 }
 
 static void tell(const struct ps *ps, char *why, size_t size)
@@ -327,11 +337,16 @@ static bool look_at(struct ps *ps, const struct proc_id *who, struct tally *t)
 		     PSFLG_DIRTY_RUNNING | PSFLG_DIRTY_RUNNING_SYS))
 		return false;
 	t->seen++;
-	tally_registers(vm, who->addr, raw, t);
-	tally_queues(vm, who->addr, raw, t);
-	tally_psd(vm, raw, t);
-	tally_parent(vm, raw, t);
-	tally_links(ps, id, raw, t);
+	if (ps->ok.registers)
+		tally_registers(vm, who->addr, raw, t);
+	if (ps->ok.queues)
+		tally_queues(vm, who->addr, raw, t);
+	if (ps->ok.psd)
+		tally_psd(vm, raw, t);
+	if (ps->ok.parent)
+		tally_parent(vm, raw, t);
+	if (ps->ok.links)
+		tally_links(ps, id, raw, t);
 	return true;
 }
 
@@ -362,11 +377,11 @@ void snap_ps_prove(struct ps *ps, char *why, size_t why_size)
 	memset(&ps->ok, 0, sizeof(ps->ok));
 	if (ps->vm->lay->f.proc_size <= PROCESS_MAX && !snap_proc_slots(ps->vm, &ids)) {
 		step = ids.n > SEEN ? ids.n / SEEN : 1;
+		judge_places(ps);
 		look_at_first(ps, &t);
 		for (i = 0; i < ids.n; i += step)
 			look_at(ps, &ids.v[i], &t);
 		snap_proc_ids_free(&ids);
-		ps->ok.queues = t.seen > 0;
 		judge(ps, &t);
 	}
 	tell(ps, why, why_size);

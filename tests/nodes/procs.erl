@@ -5,7 +5,7 @@
 %%
 %% Compiled by the node that runs it, on OTP 23, 25, 27 and 29.
 -module(procs).
--export([start/0, info/0, idle/1, count/0, flood/2, callers/1]).
+-export([start/0, info/0, idle/1, flood/2, callers/1, mortal/1, odd/1, storm/0, calm/0]).
 -export([init/1, wide/20, asleep/0, slow/0]).
 
 %% What is known of every process but the one that asks: its own numbers change by asking.
@@ -23,7 +23,8 @@ info(P) ->
         I ->
             M = maps:from_list(I),
             #{garbage_collection := Gc, dictionary := Dict, binary := Bins} = M,
-            (maps:without([garbage_collection, dictionary, binary], M))#{
+            Rest = maps:without([garbage_collection, dictionary, binary], M),
+            (maps:merge(parent(P), Rest))#{
                 registered_name := case maps:get(registered_name, M) of [] -> null; N -> N end,
                 minor_gcs => proplists:get_value(minor_gcs, Gc),
                 fullsweep_after => proplists:get_value(fullsweep_after, Gc),
@@ -36,8 +37,7 @@ info(P) ->
                 initial_call := mfa(proplists:get_value('$initial_call', Dict,
                                                         maps:get(initial_call, M))),
                 current_function := mfa(maps:get(current_function, M)),
-                label => label(Dict),
-                parent => parent(P)}
+                label => label(Dict)}
     end.
 
 mfa({M, F, A}) -> iolist_to_binary(io_lib:format("~ts:~ts/~w", [M, F, A]));
@@ -53,15 +53,17 @@ label(Dict) ->
 %% Since 25; before, the VM knows and does not tell.
 parent(P) ->
     try process_info(P, parent) of
-        {parent, Pid} when is_pid(Pid) -> Pid;
-        {parent, undefined} -> null
+        {parent, Pid} when is_pid(Pid) -> #{parent => Pid};
+        {parent, undefined} -> #{parent => null}
     catch
-        error:badarg -> unknown
+        error:badarg -> #{}
     end.
 
 %% ---- kinds ---------------------------------------------------------------------
 
 start() ->
+    %% what the node logs now and then would move the logger's processes
+    ok = logger:set_primary_config(level, none),
     Self = self(),
     spawn(fun() -> register(procs, self()), make(), Self ! made, rest() end),
     receive made -> ok after 30000 -> error(timeout) end.
@@ -221,7 +223,24 @@ others() ->
 
 idle(N) -> [spawn(fun rest/0) || _ <- lists:seq(1, N)], ok.
 
-count() -> erlang:system_info(process_count).
+mortal(N) -> [spawn(fun rest/0) || _ <- lists:seq(1, N)].
+
+%% Some 10 000 processes a second that live for a moment.
+storm() ->
+    register(stormer, spawn(fun storming/0)), ok.
+
+storming() ->
+    [spawn(fun() -> put(k, lists:seq(1, 100)), self() ! N, erlang:yield() end)
+     || N <- lists:seq(1, 100)],
+    receive after 10 -> storming() end.
+
+calm() ->
+    R = monitor(process, whereis(stormer)),
+    exit(whereis(stormer), kill),
+    receive {'DOWN', R, _, _, _} -> ok end.
+
+%% A process of a name that must not reach a terminal as it is.
+odd(Name) -> register(Name, P = spawn(fun rest/0)), P.
 
 %% A process with N messages of a kind.
 flood(Name, N) ->
