@@ -12,15 +12,22 @@
 #define HELD_BATCH 128 /* images read at a time: soon enough to be still true when walked */
 
 /*
- * Nodes of a chain lie close together on the heap, newest first.  So a node is read as part of
- * its page, and the page kept for the next ones.
+ * Nodes of a chain lie close together on the heap, newest first, until a collection has moved them:
+ * then they may be all over it.  So a node is read as part of its page, and the page kept for the
+ * next ones, of a heap of up to 16 MiB all of them.  Those that came in messages may lie each in a
+ * fragment of its own, wherever that is: then pages do not pay, and nodes are read alone.
  */
 #define PAGE 4096
-#define PAGES 64
+#define PAGES 4096
+#define LONELY 16      /* pages read in a row for one node each */
+#define LONELY_TRY 256 /* from then on, every so many nodes a page again */
 #define BIN_BATCH 512
 
 struct page_cache {
-	struct { vmaddr_t base; unsigned char bytes[PAGE]; } page[PAGES];
+	uint64_t round; /* of the walk: pages of earlier ones do not count */
+	unsigned int lonely; /* nodes since one was found in a page that was there */
+	struct { vmaddr_t base; uint64_t round; } page[PAGES];
+	unsigned char bytes[PAGES][PAGE]; /* memory is taken when used */
 };
 
 static bool cached_copy(struct vm *vm, struct page_cache *pc, vmaddr_t addr, void *buf, size_t len)
@@ -30,14 +37,19 @@ static bool cached_copy(struct vm *vm, struct page_cache *pc, vmaddr_t addr, voi
 
 	if (off + len > PAGE)
 		return reader_copy(&vm->rd, addr, buf, len);
-	if (pc->page[k].base != base) {
-		pc->page[k].base = 0;
+	if (pc->page[k].base == base && pc->page[k].round == pc->round) {
+		pc->lonely = 0;
+	} else {
+		if (pc->lonely++ >= LONELY && pc->lonely % LONELY_TRY)
+			return reader_copy(&vm->rd, addr, buf, len);
+		pc->page[k].round = 0;
 		/* a heap may begin or end inside of the page: then just the node */
-		if (!reader_copy(&vm->rd, base, pc->page[k].bytes, PAGE))
+		if (!reader_copy(&vm->rd, base, pc->bytes[k], PAGE))
 			return reader_copy(&vm->rd, addr, buf, len);
 		pc->page[k].base = base;
+		pc->page[k].round = pc->round;
 	}
-	memcpy(buf, pc->page[k].bytes + off, len);
+	memcpy(buf, pc->bytes[k] + off, len);
 	return true;
 }
 
@@ -164,8 +176,8 @@ static int walk_image(struct vm *vm, const struct proc_id *who, const struct pro
 		return 0;
 	if (!pc)
 		pc = xcalloc(1, sizeof(*pc));
-	for (i = 0; i < PAGES; i++)
-		pc->page[i].base = 0;
+	pc->round++;
+	pc->lonely = 0;
 	sum_chain(vm, pc, walk, image, image->off_heap_first, true, &sum);
 	sum_chain(vm, pc, walk, image, image->wrt_bins,
 		  !walk->listed_only || vm->lay->facts->list_has_wrt_bins, &wrt);
