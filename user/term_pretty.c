@@ -49,7 +49,7 @@ static void put(struct text_out *o, const char *s)
 
 static void line_break(struct text_out *o, int64_t ind)
 {
-	static const char spaces[] = "                                                                ";
+	static const char spaces[] = "                                                ";
 	int64_t n;
 
 	put(o, "\n");
@@ -169,7 +169,7 @@ static int64_t value_indent(const struct layout_pass *p)
 	return p->step > 0 ? p->step : INDENT;
 }
 
-/* ---- choosing the step ------------------------------------------------------------------------ */
+/* ---- choosing the step -------------------------------------------------------------------- */
 
 static void try_item(struct layout_pass *p, const struct tree *t, int64_t col, int64_t left,
 		     int64_t used);

@@ -95,7 +95,7 @@ bool term_is_map(struct terms *ts, eterm_t t);
 /* The pid of a process, where it is a local pid; of an external one false. */
 bool term_local_pid(eterm_t t);
 
-/* Words of a boxed object with its header; 0 where the header is none.  Terms in it not followed. */
+/* Words of a boxed object with its header, without what its terms lead to; 0: it is none. */
 uint64_t term_object_words(struct terms *ts, vmaddr_t addr);
 
 #endif

@@ -142,7 +142,8 @@ bool term_list_next(struct terms *ts, eterm_t *list, eterm_t *head)
 enum term_kind term_boxed(struct terms *ts, eterm_t t, uint64_t *header)
 {
 	static const unsigned char kinds[16] = {
-		KIND_TUPLE, KIND_INTERNAL, KIND_BIG, KIND_BIG, KIND_REF, KIND_FUN, KIND_FLOAT, KIND_EXPORT,
+		KIND_TUPLE, KIND_INTERNAL, KIND_BIG, KIND_BIG, KIND_REF, KIND_FUN, KIND_FLOAT,
+		KIND_EXPORT,
 		KIND_BITS, KIND_BITS, KIND_BITS, KIND_BAD, KIND_EXTERNAL_PID, KIND_EXTERNAL_PORT,
 		KIND_EXTERNAL_REF, KIND_MAP,
 	};

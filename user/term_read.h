@@ -30,7 +30,7 @@ struct term_bits {
 };
 
 bool term_bits(struct terms *ts, eterm_t t, struct term_bits *b);
-/* Copies @n bytes of the bit string from its byte @from on; the last may be made up of fewer bits. */
+/* Copies @n bytes of the bit string from its byte @from on; the last one may have fewer bits. */
 bool term_bits_copy(struct terms *ts, const struct term_bits *b, uint64_t from, size_t n,
 		    unsigned char *out);
 
@@ -80,7 +80,7 @@ bool term_map_open(struct terms *ts, eterm_t map, struct term_map_walk *w);
 /* false at the end, and where it is torn: bad is set. */
 bool term_map_next(struct term_map_walk *w, eterm_t *key, eterm_t *value);
 
-/* OTP 29: {hdr, definition, values...}; definition: {hdr, order, hash, module, name, _, keys...}. */
+/* OTP 29: {hdr, definition, values...}; it is {hdr, order, hash, module, name, _, keys...}. */
 struct term_record {
 	eterm_t module, name;
 	uint64_t n;

@@ -20,8 +20,8 @@ LONG_TIMEOUT = 120
 DEPTH = 1000000
 
 # Every field that term_*.c read and that is not proven when the VM is opened.
-OLD = """procbin_size procbin_bytes subbin_size subbin_offs subbin_bitsize subbin_bitoffs subbin_orig
-         fun_arity_size fun_num_free fun_creator""".split()
+OLD = """procbin_size procbin_bytes subbin_size subbin_offs subbin_bitsize subbin_bitoffs
+         subbin_orig fun_arity_size fun_num_free fun_creator""".split()
 NEW = "subbits_base subbits_start subbits_end subbits_orig".split()
 MOVED = OLD + NEW + """fun_entry fun_env funentry_module funentry_index funentry_old_index
                        funentry_old_uniq funentry_uniq funentry_size export_mfa ext_node ext_data

@@ -120,10 +120,11 @@ cases(Dir) ->
 
 atoms() ->
     Names = ["", "a", "aB_@1", "A", "1a", "a b", "a'b", "a\\b", "a\nb", [0, 1, 31, 127], [128, 159],
-             [160], [223, 224, 247, 255], [$a, 215], [$a, 192], [256], [$a, 1234], [1234, $b, 40000],
+             [160], [223, 224, 247, 255], [$a, 215], [$a, 192], [256], [$a, 1234],
+             [1234, $b, 40000],
              [$a, 16#1F600], "_a", "@", "a-b", "a.b", "true", "ok", "[]", "{}", "nonode@nohost"]
-        ++ ["after", "begin", "case", "try", "cond", "catch", "andalso", "orelse", "end", "fun", "if",
-            "let", "of", "receive", "when", "bnot", "not", "div", "rem", "band", "and", "bor",
+        ++ ["after", "begin", "case", "try", "cond", "catch", "andalso", "orelse", "end", "fun",
+            "if", "let", "of", "receive", "when", "bnot", "not", "div", "rem", "band", "and", "bor",
             "bxor", "bsl", "bsr", "or", "xor", "maybe", "else", "query", "record"]
         ++ [lists:duplicate(255, $x), lists:duplicate(255, 1234), "\t\v\b\f\r\e\d\"'"],
     Atoms = [list_to_atom(S) || S <- Names],
@@ -236,8 +237,8 @@ funs() ->
     Unknown = binary:replace(term_to_binary(fun() -> X end), <<"terms">>, <<"gonex">>, [global]),
     {value, Evaluated, _} = eval("fun(A) -> A + 1 end."),
     [fun() -> ok end, fun() -> X end, fun(A) -> {A, X, Y} end, fun(A, B) -> {A, B, Y} end,
-     fun lists:map/2, fun erlang:'end'/0, fun 'a@b':'C d'/3, fun 'Mod':'f\'g'/255, fun ?MODULE:count/1,
-     fun external/1, fun erlang:'+'/2, fun a:b_1/2, fun '':''/0, Evaluated, binary_to_term(Unknown),
+     fun lists:map/2, fun erlang:'end'/0, fun 'a@b':'C d'/3, fun 'Mod':'f\'g'/255,
+     fun ?MODULE:count/1, fun external/1, fun erlang:'+'/2, fun a:b_1/2, fun '':''/0, Evaluated, binary_to_term(Unknown),
      [fun lists:map/2, fun() -> Y end], {f, fun() -> [X, Y] end}, #{f => fun erlang:self/0}].
 
 eval(Text) ->
@@ -276,7 +277,7 @@ records() ->
     case erlang:function_exported(records, create, 4) orelse code:which(records) =/= non_existing of
         false -> [];
         true ->
-            R = fun(M, N, Fields) -> apply(records, create, [M, N, Fields, #{is_exported => true}]) end,
+            R = fun(M, N, F) -> apply(records, create, [M, N, F, #{is_exported => true}]) end,
             Small = R(mod, name, [{a, 1}, {b, "two"}]),
             [R(m, n, []), Small, R('M x', 'end', [{'A', 1}, {b_long_field_name, Small}]),
              R(mod, wide, [{list_to_atom("field_" ++ integer_to_list(I)), lists:seq(I, I + 20)}
