@@ -17,6 +17,7 @@ import ebt
 RANDOM_BATCHES = 20 if os.environ.get("EBEAM_LONG") else 4
 BATCH = 200
 LONG_TIMEOUT = 120
+MOVES = ("8", "-8", "4", "-4") if os.environ.get("EBEAM_LONG") else ("8", "-4")
 DEPTH = 1000000
 
 # Every field that term_*.c read and that is not proven when the VM is opened.
@@ -107,7 +108,7 @@ def moved(node):
     node.quiet()
     felt = set()
     for field in MOVED:
-        for by in ("8", "-8", "4", "-4"):
+        for by in MOVES:
             try:
                 got = read(node, "moved", env={"EBEAM_TEST_MOVE": "%s:%s" % (field, by)})
             except ebt.Failure as e:
