@@ -20,7 +20,7 @@
 #define BLOCKS_MAX 5000
 #define TAG (1ULL << 63)
 
-static unsigned char *area; /* AREA bytes, and a page that is not there */
+static unsigned char *area; /* AREA bytes, and behind them nothing */
 static uint64_t seed = 1;
 
 static unsigned int dice(unsigned int n)
@@ -558,8 +558,10 @@ int main(void)
 	struct block_window w;
 	struct reader rd;
 
-	area = aligned_alloc(UNIT, AREA + UNIT);
-	mprotect(area + AREA, 4096, PROT_NONE);
+	area = mmap(NULL, AREA + 2 * UNIT, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	area += UNIT - (uintptr_t)area % UNIT;
+	munmap(area + AREA, UNIT);
 	reader_open_live(&rd, getpid());
 	block_window_open(&w, &rd);
 	right(&w);
