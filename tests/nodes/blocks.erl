@@ -23,11 +23,11 @@ carrier({_, Pool, Size, Unscanned, Blocks, Free}) ->
     [Pool, Size, lists:sort([tuple_to_list(B) || B <- Blocks]),
      case Unscanned of 0 -> tuple_to_list(Free); _ -> null end].
 
-%% {Origin, #{Type => Sizes}} over all instances of those that may have tags here: null where not all
-%% was scanned.  From 27 on Flags
+%% {Origin, #{Type => Sizes}} over all instances, also of those without tags: a pool that all share
+%% (23) has others' blocks in their carriers. Null where not all was scanned.  From 27 on Flags
 %% says what else is told apart: 1 processes, 2 ports, 4 functions.
 tags(Flags) ->
-    All = [{Unscanned, Tags} || A <- [binary_alloc, driver_alloc, ets_alloc], I <- ids(),
+    All = [{Unscanned, Tags} || A <- allocators(), I <- ids(),
                                 {_, Unscanned, Tags} <- gather(gather_alloc_histograms, A, I, 18, 128,
                                                                Flags)],
     Whole = lists:all(fun({Unscanned, _}) -> Unscanned =:= 0 end, All),
