@@ -64,6 +64,12 @@ static bool owners_live(struct vm *vm, const struct ets_tables *all)
 	return good && good >= n - n / 4;
 }
 
+/* The same table still, as the bytes that say so themselves. */
+static bool copy_again(struct vm *vm, const struct ets_table *t, struct table_copy *c)
+{
+	return table_copy(vm, t->addr, c) && c->alive && c->btid == t->btid;
+}
+
 /* Is a table fixed?  By someone in its list, or for a moment by an operation of its own. */
 static bool fixed_fits(struct vm *vm, const struct ets_tables *all)
 {
@@ -75,7 +81,7 @@ static bool fixed_fits(struct vm *vm, const struct ets_tables *all)
 	if (f->table_fix_count + 8 != f->table_next)
 		return false;
 	for (i = 0; i < all->n; i++) {
-		if (!table_copy(vm, all->v[i].addr, &c))
+		if (!copy_again(vm, &all->v[i], &c))
 			continue;
 		n++;
 		count = table_word(&c, f->table_fix_count, 8);
@@ -103,7 +109,7 @@ static void prove_fields(struct snap_ets *s, const struct ets_tables *all)
 		keypos += t->keypos && t->keypos < 1 << 24;
 		low_keypos |= t->keypos && t->keypos < 16;
 		counted += t->counted;
-		if (!table_copy(s->vm, t->addr, &c))
+		if (!copy_again(s->vm, t, &c))
 			continue;
 		copies++;
 		packed += table_word(&c, f->table_compress, f->table_compress_size) < 2;
