@@ -67,8 +67,6 @@ struct snap_ets {
 	struct vm *vm;
 	bool proven[ETS_NPROVEN];
 	char unproven[160]; /* names of what is not, for a note; "" */
-	uint64_t min_memory; /* of a table: its structure's */
-	eterm_t none;	     /* the atom */
 };
 
 /**
