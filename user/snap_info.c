@@ -12,6 +12,7 @@
 #define INDEX_PAGE 1024
 #define PRIO_LEVELS 4
 #define PRIO_BYTES 12 /* ErtsRunQueueInfo: length, longest, reductions */
+#define MSEG_CACHE_ROOM 30
 #define MIN_REDUCTIONS 400 /* what a slice counts at least to its scheduler */
 
 /* ErtsRunQueue.flags and ErtsSchedulerSleepInfo.flags, the same in all releases */
@@ -405,6 +406,13 @@ static void prove_settings(struct vm *vm, struct snap_info_proof *p)
 	p->pools = f->allctr_util_limit == f->allctr_sentinel + 24 && f->allctr_pool_limit == next &&
 		   f->allctr_pool_free == next + 8 && f->allctr_pool_number == next + 16 &&
 		   f->allctr_pool_number + 4 <= ALLCTR_BYTES;
+	p->mseg = p->mem.msegs && f->mseg_abs_fit == f->mseg_max_cache + 8 &&
+		  f->mseg_rel_fit == f->mseg_abs_fit + 8 &&
+		  f->mseg_calls_alloc == f->mseg_rel_fit + 8;
+	if (!p->mseg)
+		failed(p, "settings of mseg_alloc are not where expected: they are left out");
+	if (!p->mem.strategies)
+		failed(p, "allocators' strategies are not where expected: they are left out");
 	if (!p->settings)
 		failed(p, "allocators' settings are not where expected: they are left out");
 	if (!p->pools)
@@ -491,11 +499,28 @@ static void add_allocator(struct snap_info *s, const struct info_allocator *a)
 	s->allocators[s->nallocators++] = *a;
 }
 
+static void read_mseg(struct vm *vm, const struct snap_info_proof *p, struct info_mseg *m)
+{
+	uint64_t word[3];
+
+	/* no more can be kept than there is room for */
+	if (!p->mseg ||
+	    !reader_copy(&vm->rd, p->mem.msegs + vm->lay->f.mseg_max_cache, word, sizeof(word)) ||
+	    word[0] > MSEG_CACHE_ROOM)
+		return;
+	m->mcs = some(word[0]);
+	m->amcbf = some(word[1]);
+	m->rmcbf = some(word[2]);
+}
+
 static void read_allocators(struct vm *vm, const struct snap_info_proof *p, struct snap_info *s)
 {
 	unsigned char raw[ALLCTR_BYTES];
+	struct snap_mem mem;
 	unsigned int no;
 	size_t i, found;
+
+	snap_mem_read(vm, &p->mem, &mem);
 
 	for (no = 1; no < VM_MAX_ALLOCATORS; no++) {
 		struct info_allocator a = { .allocator = vm->allocator_name[no] };
@@ -511,12 +536,16 @@ static void read_allocators(struct vm *vm, const struct snap_info_proof *p, stru
 			found++;
 			if (reader_copy(&vm->rd, vm->insts[i].allctr, raw, sizeof(raw)))
 				decode_settings(vm, p, raw, &a);
+			if (i < mem.ninsts && mem.insts[i].read)
+				a.strategy = mem.insts[i].strategy;
 			add_allocator(s, &a);
 		}
 		/* that one is for tests of the VM itself */
 		if (!found && strcmp(a.allocator, "test_alloc"))
 			add_allocator(s, &a);
 	}
+	snap_mem_free(&mem);
+	read_mseg(vm, p, &s->mseg);
 }
 
 /* --- all of it ---------------------------------------------------------------------------------- */
@@ -530,6 +559,7 @@ void snap_info_open(struct vm *vm, struct snap_info_proof *p)
 		prove_reductions(vm, p);
 		prove_sleeping(vm, p);
 	}
+	snap_mem_open(vm, &p->mem);
 	prove_settings(vm, p);
 }
 

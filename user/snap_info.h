@@ -10,6 +10,7 @@
 #define EBEAM_SNAP_INFO_H
 
 #include "cgroup.h"
+#include "snap_mem.h"
 #include "vm.h"
 
 /* A number, or none. */
@@ -67,7 +68,8 @@ struct snap_info {
 
 /* What has been proven of the fields that the rest reads. */
 struct snap_info_proof {
-	bool atom_limit, queues, reductions, sleeping, settings, pools;
+	bool atom_limit, queues, reductions, sleeping, settings, pools, mseg;
+	struct snap_mem_proof mem; /* strategies, and where mseg_alloc is */
 	char why[8][120]; /* what failed, for notes */
 	size_t nwhy;
 };
