@@ -11,6 +11,7 @@
 #define PART_LEVELS 6
 #define PART_TOP 3	 /* parts named per level */
 #define PART_SHARE 10	 /* a part below this share (1/n) of the root is not looked into */
+#define OWN_MIN 64	 /* words of a term itself that are worth a line */
 #define PARTS_WORDS 8	 /* times the heap: what looking for parts may cost */
 
 /* The parts of one term, as they are measured. */
@@ -208,6 +209,32 @@ static void add_part(struct heap_sum *s, struct heap_part p)
 	s->parts[s->nparts++] = p;
 }
 
+/* What the term itself takes: cells of a list, nodes of a map. */
+static void add_own(struct heap_sum *s, const struct level *l, eterm_t t, unsigned int depth)
+{
+	bool old = l->h->vm->lay->otp < 27;
+	uint64_t hdr = 0;
+	char buf[80];
+
+	if ((t & 3) == 1)
+		snprintf(buf, sizeof(buf), "cells of a list of %llu", (unsigned long long)l->no);
+	else if (heap_word(l->h, t & ~7ULL, &hdr) && (hdr & 0x3f) == (old ? 0x3c : 0x2c))
+		snprintf(buf, sizeof(buf), "nodes of a map of %llu keys", (unsigned long long)l->no);
+	else
+		snprintf(buf, sizeof(buf), "itself, with %llu elements", (unsigned long long)l->no);
+	add_part(s, (struct heap_part){ .level = depth, .label = xstrdup(buf), .term = t,
+					.words = l->own });
+}
+
+/* The pair of a key in the dictionary is no tuple that anybody knows. */
+static const char *of_pair(const struct heap_sum *s, const char *label)
+{
+	if (strncmp(s->roots[s->largest].label, "dictionary ", 11))
+		return NULL;
+	return !strcmp(label, "element 2") ? "the value" :
+	       !strcmp(label, "element 1") ? "the key" : NULL;
+}
+
 /*
  * Down from the root's largest term into the largest part of each level.  @base: the marks as they
  * are before that term.
@@ -217,6 +244,7 @@ static void find_parts(struct heap *h, struct terms *ts, struct heap_sum *s, ete
 {
 	uint64_t most = s->roots[s->largest].words, named, size = (h->words / 64 + 1) * 8;
 	unsigned int depth;
+	const char *pair;
 	size_t i;
 
 	for (depth = 0; depth < PART_LEVELS && !h->err; depth++) {
@@ -232,9 +260,16 @@ static void find_parts(struct heap *h, struct terms *ts, struct heap_sum *s, ete
 			s->own = l.own;
 		for (i = named = 0; i < l.ntop; i++) {
 			l.top[i].part.level = depth;
+			pair = depth ? NULL : of_pair(s, l.top[i].part.label);
+			if (pair) {
+				free(l.top[i].part.label);
+				l.top[i].part.label = xstrdup(pair);
+			}
 			add_part(s, l.top[i].part);
 			named += l.top[i].part.words;
 		}
+		if (l.own >= OWN_MIN && l.own > most / PART_SHARE)
+			add_own(s, &l, t, depth);
 		if (l.sum > named)
 			add_part(s, (struct heap_part){ .level = depth, .words = l.sum - named,
 							.others = l.no - l.ntop });

@@ -4,7 +4,7 @@
 %% them: facts/1, with the keys that `ebeam proc --json` has.
 -module(one).
 -export([start/0, facts/1, heap/1, mfas/1, ask_state/1, term/1, stop/1, flood/2, fill/2, deep/2]).
--export([same_label/2, mayfly/0, mayflies/2, collected/1, label/2, pid_text/1, sender/0]).
+-export([same_label/2, mayfly/0, mayflies/0, collected/1, label/2, pid_text/1, sender/0]).
 -export([holder/2, sizes/1, servers/1, idle/1, refs/1]).
 %% behaviours, and what the processes run
 -export([init/1, handle_call/3, handle_cast/2, handle_event/2, callback_mode/0, waiting/3]).
@@ -235,26 +235,20 @@ same_label(Label, N) ->
 label(Name, Label) ->
     named(Name, fun() -> proc_lib:set_label(Label), idle() end).
 
-%% Registers one_mayfly, again and again for a while: it lives for a moment only.
-mayflies(Ms, Pause) ->
-    spawn(fun() -> mayflies_until(erlang:monotonic_time(millisecond) + Ms, Pause) end),
-    ok.
+%% Registers one_mayfly, again and again until one_mayflies is stopped: each lives for a moment only.
+mayflies() ->
+    named(one_mayflies, fun mayflies_loop/0).
 
-mayflies_until(End, Pause) ->
-    case erlang:monotonic_time(millisecond) < End of
-        true ->
-            {_, Ref} = spawn_monitor(?MODULE, mayfly, []),
-            receive {'DOWN', Ref, process, _, _} -> ok end,
-            mayflies_until(End, Pause);
-        false ->
-            ok
-    end.
+mayflies_loop() ->
+    {_, Ref} = spawn_monitor(?MODULE, mayfly, []),
+    receive {'DOWN', Ref, process, _, _} -> ok end,
+    mayflies_loop().
 
 mayfly() ->
     catch register(one_mayfly, self()),
     put(list, lists:seq(1, 2000)),
     put(bins, [binary:copy(<<1>>, 200) || _ <- lists:seq(1, 50)]),
-    receive after 3 -> ok end.
+    receive after 10 -> ok end.
 
 %% ---- what the node says ----
 
