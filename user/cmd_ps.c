@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ps: the processes of a node, the first by any number that process_info/2 tells, or summed up by what
- * they have in common; with -i what changed.
+ * ps: the processes of a node, the first by any number that process_info/2 tells, or summed up by
+ * what they have in common; with -i what changed.
  *
  * All are looked at once, and only what the order needs is read of them; then those that are shown
  * are read again, with everything.
@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define LIMIT 20
-#define WAITS_MOST 20000 /* stacks looked at to tell whom most wait for; beyond, one of each two, ... */
+#define WAITS_MOST 20000 /* stacks that are looked at; beyond, one of each two, then of four, ... */
 #define WAITS_FEW 10	 /* so few that wait for one are no news */
 
 struct ps_totals {
@@ -45,7 +45,7 @@ struct ps_state {
 	size_t nbefore, nnow, cap;
 };
 
-/* --- with -i: what was before ------------------------------------------------------------------- */
+/* --- with -i: what was before ----------------------------------------------------------------- */
 
 static int by_id(const void *a, const void *b)
 {
@@ -125,7 +125,7 @@ static void turn(struct ps_state *s)
 	s->nnow = s->cap = 0;
 }
 
-/* --- all of them -------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 static void add_up(struct ps_totals *t, const struct ps_row *row)
 {
@@ -176,7 +176,7 @@ static void found(void *arg, const struct ps_proc *p)
 	ps_row_free(&row);
 }
 
-/* --- those that are shown ----------------------------------------------------------------------- */
+/* --- those that are shown --------------------------------------------------------------------- */
 
 static void read_rows(struct ps_state *s)
 {
@@ -206,7 +206,7 @@ static void read_rows(struct ps_state *s)
 	}
 }
 
-/* --- the report --------------------------------------------------------------------------------- */
+/* --- the report ------------------------------------------------------------------------------- */
 
 static void totals(const struct ps_state *s, const struct ps_scan *scan, struct table *t)
 {
@@ -241,7 +241,8 @@ static void who_is(struct ps_state *s, const struct proc_id *who, char *buf, siz
 	buf[0] = '\0';
 	if (!snap_ps_read(&s->ps, who, 0, &row.p)) {
 		ps_row_names(&s->ps, &row);
-		snprintf(buf, size, "%s%s%s", row.name ? row.name : "", row.name ? " " : "", row.pid);
+		snprintf(buf, size, "%s%s%s", row.name ? row.name : "", row.name ? " " : "",
+			 row.pid);
 	}
 	ps_row_free(&row);
 }
@@ -271,8 +272,8 @@ static void verdict(struct ps_state *s, const struct ps_scan *scan, struct table
 		n += snprintf(t->verdict + n, size - n, ", %llu exiting",
 			      (unsigned long long)scan->exiting);
 	if (s->interval && (m->born || m->died))
-		n += snprintf(t->verdict + n, size - n, " (+%s -%s)", fmt_count(m->born, a, sizeof(a)),
-			      fmt_count(m->died, b, sizeof(b)));
+		n += snprintf(t->verdict + n, size - n, " (+%s -%s)",
+			      fmt_count(m->born, a, sizeof(a)), fmt_count(m->died, b, sizeof(b)));
 	if (s->parts & PS_MEMORY && !m->unguessed)
 		n += snprintf(t->verdict + n, size - n, ", %s%s", m->unknown ? "~" : "",
 			      fmt_bytes(m->memory_est, a, sizeof(a)));
@@ -334,8 +335,8 @@ static int ps_round(struct reading *r, struct table *t)
 	if (s->by) {
 		read_rows(s);
 		s->cols = ps_columns_for(s->interval, sort, r->opt->binaries);
-		report_rows(t, "ps", s->cols, ncols, s->rows, sizeof(*s->rows), s->nrows, sort, other,
-			    0);
+		report_rows(t, "ps", s->cols, ncols, s->rows, sizeof(*s->rows), s->nrows, sort,
+			    other, 0);
 		t->nrows_all = s->chooser.seen;
 	} else {
 		s->cols = ps_group_columns(r->opt->by, r->opt->binaries, &ncols);

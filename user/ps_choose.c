@@ -18,7 +18,9 @@ static int before(const struct ps_choice *a, const struct ps_choice *b)
 	int c;
 
 	if (ascending) {
-		c = !a->text || !b->text ? (a->text ? -1 : b->text ? 1 : 0) : strcmp(a->text, b->text);
+		if (!a->text != !b->text)
+			return a->text ? -1 : 1;
+		c = a->text ? strcmp(a->text, b->text) : 0;
 		if (c)
 			return c;
 	} else if (a->n != b->n) {
@@ -74,7 +76,10 @@ static void value_of(const struct column *by, const struct ps_row *row, struct p
 	}
 	/* a pid's number orders better than its text: as equal ones are */
 	ch->text = v.kind == VAL_TEXT && strcmp(by->key, "pid") ? (char *)v.text : NULL;
-	ch->n = v.kind == VAL_U64 ? v.u : v.kind == VAL_I64 ? v.i : v.kind == VAL_BOOL ? v.b : MISSING;
+	ch->n = v.kind == VAL_U64  ? v.u :
+		v.kind == VAL_I64  ? v.i :
+		v.kind == VAL_BOOL ? v.b :
+				     MISSING;
 }
 
 void ps_choose(struct ps_chooser *c, const struct ps_row *row)

@@ -11,7 +11,7 @@ const char *const ps_group_keys[] = {
 	"priority", "group_leader", "parent", "message_queue_data", NULL,
 };
 
-/* --- what a process is known by ----------------------------------------------------------------- */
+/* --- what a process is known by --------------------------------------------------------------- */
 
 static uint64_t hash_text(const char *s)
 {
@@ -22,7 +22,7 @@ static uint64_t hash_text(const char *s)
 	return h;
 }
 
-/* Three words, found without making text of them, and none of them for a process that has no such key. */
+/* Three words, found without making text of them; zeros for a process that has no such key. */
 static void words_of(const struct ps_groups *g, struct ps *ps, const struct ps_row *row,
 		     uint64_t w[3])
 {
@@ -86,7 +86,7 @@ static char *key_text(const struct ps_groups *g, struct ps *ps, const struct ps_
 	return xstrdup((const char *)(uintptr_t)w[0]);
 }
 
-/* --- the table of groups ------------------------------------------------------------------------ */
+/* --- the table of groups ---------------------------------------------------------------------- */
 
 static size_t place(const struct ps_groups *g, const uint64_t w[3])
 {
@@ -199,7 +199,7 @@ void ps_groups_free(struct ps_groups *g)
 	memset(g, 0, sizeof(*g));
 }
 
-/* --- columns ------------------------------------------------------------------------------------ */
+/* --- columns ---------------------------------------------------------------------------------- */
 
 #define G struct ps_group
 
@@ -222,9 +222,9 @@ static const struct column columns[] = {
 	  "of that process", get_name },
 	{ "processes", "PROCESSES", UNIT_NONE, COL_TEXT, "how many", get_processes },
 	{ "memory", "MEMORY", UNIT_BYTES, COL_TEXT, "bytes of all of them", get_memory },
-	{ "memory_est", "", UNIT_BYTES, COL_EST | COL_NO_SORT, "guessed for those with very long queues",
-	  get_memory_est },
-	{ "message_queue_len", "MSGQ", UNIT_NONE, COL_TEXT, "messages in all their queues", get_len },
+	{ "memory_est", "", UNIT_BYTES, COL_EST | COL_NO_SORT, 
+	  "guessed for those with very long queues", get_memory_est },
+	{ "message_queue_len", "MSGQ", UNIT_NONE, COL_TEXT, "messages in their queues", get_len },
 	{ "message_queue_len_in_transit", "", UNIT_NONE, 0, "of these, not yet fetched",
 	  get_in_transit },
 	{ "message_queue_len_max", "LONGEST", UNIT_NONE, COL_TEXT, "the longest queue of them",

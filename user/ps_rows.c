@@ -87,15 +87,15 @@ const struct column ps_columns[] = {
 	  get_len_change },
 	{ "reductions", "REDS", UNIT_NONE, COL_TEXT | COL_SOONER(1),
 	  "work done: since its start, with -i since the last report", get_reds },
-	{ "status", "STATUS", UNIT_NONE, COL_TEXT | NAME | COL_SOONER(2), "as process_info(P, status)",
-	  get_status },
+	{ "status", "STATUS", UNIT_NONE, COL_TEXT | NAME | COL_SOONER(2),
+	  "as process_info(P, status)", get_status },
 	{ "waits_for", "WAITS FOR", UNIT_NONE, COL_TEXT | NAME | COL_SHRINK,
 	  "process whose answer it waits for", get_waits_for },
 	{ "current_function", "CURRENT FUNCTION", UNIT_NONE, COL_TEXT | NAME | COL_SHRINK,
 	  "where it is", get_function },
 	{ "registered_name", "", UNIT_NONE, NAME, "registered name", get_registered },
 	{ "label", "", UNIT_NONE, NAME, "set by proc_lib:set_label/1, from OTP 27 on", get_label },
-	{ "initial_call", "", UNIT_NONE, NAME, "what it began with, behind proc_lib", get_initial_call },
+	{ "initial_call", "", UNIT_NONE, NAME, "what it began with", get_initial_call },
 	{ "priority", "", UNIT_NONE, NAME, "max, high, normal, low", get_priority },
 	{ "memory_without_messages", "WITHOUT MSGS", UNIT_BYTES, 0, "memory but for its queue",
 	  get_memory_rest },
@@ -109,7 +109,7 @@ const struct column ps_columns[] = {
 	  get_mbuf },
 	{ "stack_size", "STACK", UNIT_WORDS, 0, "words of the stack; not known while it runs",
 	  get_stack },
-	{ "minor_gcs", "MINOR", UNIT_NONE, 0, "collections since the last full one", get_minor_gcs },
+	{ "minor_gcs", "MINOR", UNIT_NONE, 0, "collections since a full one", get_minor_gcs },
 	{ "fullsweep_after", "FULLSWEEP", UNIT_NONE, 0, "after so many a full one", get_fullsweep },
 	{ "trap_exit", "TRAPS", UNIT_NONE, 0, "traps exits", get_trap_exit },
 	{ "links", "LINKS", UNIT_NONE, 0, "processes and ports linked to", get_links },
@@ -128,7 +128,7 @@ const size_t ps_ncolumns = ARRAY_SIZE(ps_columns);
 unsigned int ps_column_parts(const char *key)
 {
 	static const struct { const char *key; unsigned int parts; } of[] = {
-		{ "memory", PS_MEMORY }, { "memory_est", PS_MEMORY }, { "memory_change", PS_MEMORY },
+		{ "memory", PS_MEMORY }, { "memory_change", PS_MEMORY },
 		{ "memory_without_messages", PS_MEMORY & ~PS_MESSAGES },
 		{ "total_heap_size", PS_MESSAGES }, { "links", PS_LINKS }, { "monitors", PS_LINKS },
 		{ "monitored_by", PS_LINKS }, { "dictionary_size", PS_DICT },
@@ -171,7 +171,7 @@ struct column *ps_columns_for(bool interval, const char *sort, bool binaries)
 	return cols;
 }
 
-/* --- names -------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 #define TEXT_MAX 4096
 

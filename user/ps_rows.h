@@ -45,7 +45,7 @@ void ps_row_free(struct ps_row *row);
 /* A term of theirs as text; NULL: it cannot be read.  To be freed. */
 char *ps_term_text(struct ps *ps, eterm_t t);
 
-/* --- the first N -------------------------------------------------------------------------------- */
+/* --- the first N ------------------------------------------------------------------------------ */
 
 struct ps_choice {
 	struct proc_id who;
@@ -68,7 +68,7 @@ void ps_choose(struct ps_chooser *c, const struct ps_row *row);
 void ps_choose_sort(struct ps_chooser *c);
 void ps_choose_free(struct ps_chooser *c);
 
-/* --- groups ------------------------------------------------------------------------------------- */
+/* --- groups ----------------------------------------------------------------------------------- */
 
 struct ps_group {
 	char *key;  /* as it is printed; NULL: of processes that have none */

@@ -216,7 +216,7 @@ static bool fill_monitor(struct walk *w, const struct node *n, struct ml_entry *
 	e->kind = kind_of(n, e->type);
 	if (!(n->flags & FLG_NAME))
 		return true;
-	/* ErtsMonitorDataExtended: name, off-heap list, ErtsMonLnkDist*, which begins with the node */
+	/* ErtsMonitorDataExtended: name, off-heap list, ErtsMonLnkDist*: it begins with the node */
 	return pages_u64(w->pages, data + f->mondata_size, &e->name) &&
 	       pages_u64(w->pages, data + f->mondata_size + 16, &dist) &&
 	       (!dist || pages_u64(w->pages, dist, &e->node)) && term_is_atom(e->name);
@@ -267,7 +267,7 @@ static bool spend(struct walk *w)
 	return true;
 }
 
-/* In order of their keys, as the node's own lists have them; every node must lead back to its parent. */
+/* In order of their keys, as the node's own lists; every node must lead back to its parent. */
 static bool walk_tree(struct walk *w, vmaddr_t root, bool links)
 {
 	struct node stack[DEPTH_MAX], n;

@@ -68,7 +68,7 @@ const char *snap_msgq_data(const struct msgq_head *h)
 	}
 }
 
-/* --- how long ----------------------------------------------------------------------------------- */
+/* --- how long --------------------------------------------------------------------------------- */
 
 /*
  * From 27 on a queue counts what stands behind its last other signal, and each of those what stands
@@ -106,7 +106,7 @@ static bool read_buffers(struct vm *vm, vmaddr_t buffers, struct msgq_list lists
 		q = raw + i * size + f->inqbuf_queue;
 		self = buffers + f->inqbuf_slots + i * size + f->inqbuf_queue;
 		lists[i] = (struct msgq_list){ word(q, 0), word(q, 24), word(q, 16) };
-		/* first, pointer to the last `next`, length, signals: an empty one points to itself */
+		/* first, last, length, signals: an empty one's last points to its first */
 		if (!lists[i].first && word(q, 8) != self)
 			return false;
 	}
@@ -137,7 +137,7 @@ void snap_msgq_len(struct vm *vm, const struct msgq_head *h, struct msgq_len *le
 	len->known = len->len < 1ULL << 40;
 }
 
-/* --- one by one --------------------------------------------------------------------------------- */
+/* --- one by one ------------------------------------------------------------------------------- */
 
 struct walk {
 	struct vm *vm;

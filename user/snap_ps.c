@@ -8,7 +8,7 @@
 
 #define CACHE_BYTES (4u << 20)
 #define CHUNK_BYTES (256u << 10) /* of processes, read at once */
-#define GAP_BYTES 2048	 /* between two of them that is read rather than left out: no page lies in it */
+#define GAP_BYTES 2048	 /* between two of them that is read along: no page lies in it */
 #define PROCESS_MAX 2048
 #define SLACK 64	 /* a field that a test moved may be behind the end */
 #define RETRIES 8
@@ -58,7 +58,7 @@ const char *snap_ps_priority(uint32_t state)
 	return names[state >> 2 & 3];
 }
 
-/* --- from the struct ---------------------------------------------------------------------------- */
+/* --- from the struct -------------------------------------------------------------------------- */
 
 static uint64_t words_between(uint64_t from, uint64_t to)
 {
@@ -131,7 +131,7 @@ static void decode(struct ps *ps, const struct proc_id *who, const unsigned char
 	p->own_bytes = own_bytes(ps, raw, p);
 }
 
-/* --- what takes a walk -------------------------------------------------------------------------- */
+/* --- what takes a walk ------------------------------------------------------------------------ */
 
 static bool read_dict(struct ps *ps, struct ps_proc *p)
 {
@@ -168,8 +168,8 @@ static bool read_extra(struct ps *ps, const unsigned char *raw, struct ps_proc *
 }
 
 /*
- * A queue that is too long to be walked is looked at where it begins.  The rest is taken to be like the
- * later half of that: the first messages may still have found room on the heap.
+ * A queue that is too long to be walked is looked at where it begins.  The rest is taken to be like
+ * the later half of that: the first messages may still have found room on the heap.
  */
 static uint64_t guess_messages(struct ps *ps, struct ps_proc *p)
 {
@@ -299,7 +299,7 @@ static void walk(struct ps *ps, const unsigned char *raw, unsigned int parts,
 		sum_memory(ps, p, messages, est);
 }
 
-/* --- all of them -------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 static int by_address(const void *a, const void *b)
 {
@@ -350,7 +350,7 @@ static void look_at(struct ps *ps, struct ps_scan *s, const struct proc_id *who,
 	s->found(s->arg, &p);
 }
 
-/* The processes [0, n) lie close together: their bytes in one piece, or in pieces where part of it is gone. */
+/* n processes that lie close together: their bytes at once, or one by one where some are gone. */
 static void read_chunk(struct ps *ps, struct ps_scan *s, const struct proc_id *who, size_t n,
 		       unsigned char *buf)
 {
@@ -398,7 +398,7 @@ int snap_ps_scan(struct ps *ps, struct ps_scan *s)
 	return ps->vm->rd.lost ? -1 : 0;
 }
 
-/* --- one ---------------------------------------------------------------------------------------- */
+/* --- one -------------------------------------------------------------------------------------- */
 
 /* Did nothing change that a walk begins at? */
 static bool same(const struct ps_proc *a, const struct ps_proc *b)
@@ -444,14 +444,14 @@ bool snap_ps_find(struct ps *ps, eterm_t pid, struct proc_id *who)
 	uint64_t slot = term_pid_slot(vm, pid), addr, id;
 
 	if (!term_is_pid(pid) || slot >= vm->proc_max ||
-	    !reader_u64(&vm->rd, vm->tab + 8 * slot, &addr) || !addr || addr == vm->invalid_element ||
-	    !reader_u64(&vm->rd, addr + vm->lay->f.proc_id, &id) || id != pid)
+	    !reader_u64(&vm->rd, vm->tab + 8 * slot, &addr) || !addr ||
+	    addr == vm->invalid_element || !reader_u64(&vm->rd, addr + vm->lay->f.proc_id, &id) || id != pid)
 		return false;
 	*who = (struct proc_id){ addr, pid, slot };
 	return true;
 }
 
-/* --- names -------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* A pair {Key, Value} of a dictionary. */
 static bool pair_value(struct ps *ps, eterm_t pair, eterm_t key, eterm_t *value)
@@ -550,7 +550,7 @@ eterm_t snap_ps_registered(struct ps *ps, const struct ps_proc *p)
 	return name;
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* ---------------------------------------------------------------------------------------------- */
 
 void snap_ps_open(struct ps *ps, struct vm *vm, char *why, size_t why_size)
 {

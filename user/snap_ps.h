@@ -2,9 +2,9 @@
 /*
  * What process_info/2 tells of processes, read from outside: of one, or of all of a million.
  *
- * A Process struct has most of it: reductions, sizes, state, the length of the queue.  The rest takes
- * walks, each an enum ps_part, and only what was asked for is walked.  All processes are read by
- * address, neighbours together in large pieces, and handed to a visitor one by one, so that a
+ * A Process struct has most of it: reductions, sizes, state, the length of the queue.  The rest
+ * takes walks, each an enum ps_part, and only what was asked for is walked.  All processes are read
+ * by address, neighbours together in large pieces, and handed to a visitor one by one, so that a
  * million of them need no more memory than what the visitor keeps.
  */
 #ifndef EBEAM_SNAP_PS_H
@@ -76,7 +76,7 @@ struct ps_proc {
 	const struct code_at *function; /* where it is; NULL: not known.  Of this round */
 	struct waits_for waits;
 	bool may_wait; /* and was not looked at: PS_WAITS was not asked for */
-	/* process_info(P, memory); with the messages left out; and estimated where a queue is long */
+	/* process_info(P, memory); without its messages; and guessed where they are many */
 	bool memory_known, rest_known;
 	uint64_t memory, memory_rest, memory_est;
 };
@@ -93,6 +93,8 @@ void snap_ps_refresh(struct ps *ps);
 
 /* snap_ps_prove.c: fills ps->ok. */
 void snap_ps_prove(struct ps *ps, char *why, size_t why_size);
+/* Its first part: do fields stand as far apart as they are declared? */
+void snap_ps_places(struct ps *ps);
 
 #define PS_CHUNK 256 /* processes read at once */
 
@@ -110,7 +112,7 @@ void snap_ps_bins(struct vm *vm, const unsigned char *const *raw, size_t n, stru
 struct ps_scan {
 	unsigned int parts;
 	/* of those that may wait for another one: each of so many is looked at; 0: none, 1: all */
-	unsigned int waits_each, waits_most; /* twice as many where that makes more looks than this */
+	unsigned int waits_each, waits_most; /* twice that after so many looks */
 	void (*found)(void *arg, const struct ps_proc *p);
 	void *arg;
 	/* out */

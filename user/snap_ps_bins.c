@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Refc binaries of many processes at once: their off-heap lists are followed side by side, a node of
- * each in one system call, where snap_held_bins() takes several for each process.  Most lists are
+ * Refc binaries of many processes at once: their off-heap lists are followed side by side, a node
+ * of each in one system call, where snap_held_bins() takes several for each process.  Most lists are
  * short.  What takes longer is left to that one.
  */
 #include "snap_ps.h"
@@ -60,7 +60,8 @@ static bool round_of(struct vm *vm, struct ps_bins *b, size_t n)
 		m++;
 	}
 	for (i = 0; i < m; i++)
-		req[i] = (struct read_req){ size[i] + vm->lay->f.bin_orig_size, &size[i], 8, false };
+		req[i] = (struct read_req){ size[i] + vm->lay->f.bin_orig_size, &size[i], 8,
+					    false };
 	reader_batch(&vm->rd, req, m);
 	for (i = 0; i < m; i++) {
 		b[bins[i]].refs++;

@@ -4,8 +4,8 @@
  *
  * Most of them have a mark that nothing else has: an empty queue's `last` points to its `first`,
  * arg_reg to def_arg_reg, a tree's node to its parent, a link to a process that has it too.  The
- * others have no content of their own in a quiet node, and are known by where they stand: as far from
- * a marked one as they are declared.
+ * others have no content of their own in a quiet node, and are known by where they stand: as far
+ * from a marked one as they are declared.
  */
 #include "ebeam_shared.h"
 #include "prove.h"
@@ -19,7 +19,7 @@
 #define PROCESS_MAX 2048
 #define LINKS_MAX 100000
 
-/* --- how far apart they stand ------------------------------------------------------------------- */
+/* --- how far apart they stand ----------------------------------------------------------------- */
 
 struct pair {
 	enum layout_field from, to;
@@ -31,17 +31,22 @@ struct pair {
 #define P_IN(from, to, bytes, first, last) { LF_##from, LF_##to, bytes, first, last }
 
 static const struct pair registers[] = {
-	P_IN(proc_arity, proc_max_arg_reg, 16, 23, 26), P_IN(proc_arg_reg, proc_max_arg_reg, 8, 23, 26),
-	P_IN(proc_arity, proc_max_arg_reg, 1, 27, 99), P_IN(proc_arg_reg, proc_def_arg_reg, 8, 27, 99),
+	P_IN(proc_arity, proc_max_arg_reg, 16, 23, 26),
+	P_IN(proc_arg_reg, proc_max_arg_reg, 8, 23, 26),
+	P_IN(proc_arity, proc_max_arg_reg, 1, 27, 99),
+	P_IN(proc_arg_reg, proc_def_arg_reg, 8, 27, 99),
 	P_IN(proc_max_arg_reg, proc_def_arg_reg, 8, 23, 26),
 };
 
 static const struct pair queues[] = {
 	P(proc_sig_first, proc_sig_last, 8), P(proc_sig_last, proc_sig_save, 8),
-	P_IN(proc_sig_save, proc_sig_cont, 8, 23, 26), P_IN(proc_sig_cont, proc_sig_len, 40, 23, 26),
-	P_IN(proc_sig_len, proc_sig_flags, 8, 23, 26), P_IN(proc_sig_save, proc_sig_len, 8, 27, 99),
-	P_IN(proc_sig_len, proc_sig_cont, 8, 27, 99), P_IN(proc_sig_cont, proc_sig_mlenoffs, 32, 27, 99),
-	P_IN(proc_sig_mlenoffs, proc_sig_flags, 16, 27, 99), P(proc_sig_cont, proc_sig_cont_last, 8),
+	P_IN(proc_sig_save, proc_sig_cont, 8, 23, 26),
+	P_IN(proc_sig_cont, proc_sig_len, 40, 23, 26),
+	P_IN(proc_sig_len, proc_sig_flags, 8, 23, 26),
+	P_IN(proc_sig_save, proc_sig_len, 8, 27, 99), P_IN(proc_sig_len, proc_sig_cont, 8, 27, 99),
+	P_IN(proc_sig_cont, proc_sig_mlenoffs, 32, 27, 99),
+	P_IN(proc_sig_mlenoffs, proc_sig_flags, 16, 27, 99),
+	P(proc_sig_cont, proc_sig_cont_last, 8),
 	P(proc_sig_cont, proc_sig_signals, 16), P(proc_inq_first, proc_inq_last, 8),
 	P(proc_inq_first, proc_inq_len, 16), P(proc_inq_first, proc_inq_signals, 24),
 	P(proc_inq_first, proc_inq_buffers, 40), P(msg_attached, msg_m, 8),
@@ -50,7 +55,8 @@ static const struct pair queues[] = {
 
 static const struct pair links[] = {
 	P(proc_reg, proc_links, 8), P(proc_links, proc_lt_monitors, 8),
-	P(proc_lt_monitors, proc_monitors, 8), P(ml_list_next, ml_right, 8), P(ml_right, ml_left, 8),
+	P(proc_lt_monitors, proc_monitors, 8), P(ml_list_next, ml_right, 8),
+	P(ml_right, ml_left, 8),
 	P(ml_other, ml_offset, 8), P(ml_offset, ml_key_offset, 2), P(ml_offset, ml_flags, 4),
 	P(ml_flags, ml_type, 2), P(ml_flags, ml_size, 4), P(mondata_ref, mondata_size, 16),
 };
@@ -102,7 +108,7 @@ static bool messages(const struct vm *vm)
 	       (f->proc_inq_buffers != LAYOUT_ABSENT) == (vm->otp >= 25);
 }
 
-/* --- what they hold ----------------------------------------------------------------------------- */
+/* --- what they hold --------------------------------------------------------------------------- */
 
 struct tally {
 	unsigned int seen, own_registers, six_registers, arities, inner, middle, outer, kinds, lens;
@@ -185,7 +191,7 @@ static void tally_parent(struct vm *vm, const unsigned char *raw, struct tally *
 	t->parent_pids += term_is_pid(parent);
 }
 
-/* --- links lead back ---------------------------------------------------------------------------- */
+/* --- links lead back -------------------------------------------------------------------------- */
 
 struct back {
 	struct ps *ps;
@@ -256,7 +262,7 @@ static void tally_links(struct ps *ps, eterm_t id, const unsigned char *raw, str
 	t->walked += !sums.partial;
 }
 
-/* --- the verdict -------------------------------------------------------------------------------- */
+/* --- the verdict ------------------------------------------------------------------------------ */
 
 static bool mostly(unsigned int good, unsigned int of)
 {
@@ -274,7 +280,8 @@ static void judge(struct ps *ps, const struct tally *t)
 			   mostly(t->six_registers, t->seen) && t->arities == t->seen;
 	ps->ok.queues = ps->ok.queues && t->seen && prove_enough(t->inner, t->seen, 16) &&
 			prove_enough(t->middle, t->seen, 16) &&
-			prove_enough(t->outer, t->seen, 16) && prove_enough(t->kinds, t->seen, 16) &&
+			prove_enough(t->outer, t->seen, 16) &&
+			prove_enough(t->kinds, t->seen, 16) &&
 			prove_enough(t->lens, t->seen, 16);
 	ps->ok.psd = ps->ok.psd && prove_enough(t->psds_fit, t->psds, 16) &&
 		     mostly(t->psds_right, t->psds);
@@ -286,7 +293,7 @@ static void judge(struct ps *ps, const struct tally *t)
 }
 
 /* Nothing is read at an offset that does not even stand where it should. */
-static void judge_places(struct ps *ps)
+void snap_ps_places(struct ps *ps)
 {
 	struct vm *vm = ps->vm;
 	const struct layout_fields *f = &vm->lay->f;
@@ -377,7 +384,7 @@ void snap_ps_prove(struct ps *ps, char *why, size_t why_size)
 	memset(&ps->ok, 0, sizeof(ps->ok));
 	if (ps->vm->lay->f.proc_size <= PROCESS_MAX && !snap_proc_slots(ps->vm, &ids)) {
 		step = ids.n > SEEN ? ids.n / SEEN : 1;
-		judge_places(ps);
+		snap_ps_places(ps);
 		look_at_first(ps, &t);
 		for (i = 0; i < ids.n; i += step)
 			look_at(ps, &ids.v[i], &t);

@@ -13,7 +13,9 @@ info() ->
     [{P, I} || P <- processes(), P =/= self(), I <- [info(P)], I =/= undefined].
 
 info(P) ->
-    Keys = [registered_name, status, priority, memory, message_queue_len, reductions,
+    %% asked for what the process must tell itself, 23 says of some that they run: to tell it
+    Status = process_info(P, status),
+    Keys = [registered_name, priority, memory, message_queue_len, reductions,
             total_heap_size, heap_size, stack_size, garbage_collection, trap_exit, links, monitors,
             monitored_by, dictionary, binary, group_leader, message_queue_data, initial_call,
             current_function],
@@ -31,6 +33,7 @@ info(P) ->
                 links := length(maps:get(links, M)),
                 monitors := length(maps:get(monitors, M)),
                 monitored_by := length(maps:get(monitored_by, M)),
+                status => element(2, Status),
                 dictionary_size => length(Dict),
                 binary_refs => length(Bins),
                 binary_bytes => lists:sum([S || {_, S, _} <- Bins]),

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What ps does without a node: where fields stand in all rows, the choice of the first N, and the names
+ * of states.
+ */
+#include "ps_rows.h"
+#include "tap.h"
+
+#include <stdlib.h>
+
+static bool all(const struct ps_proven *ok)
+{
+	return ok->registers && ok->psd && ok->queues && ok->links && ok->parent;
+}
+
+static struct ps_proven places(const struct layout *row)
+{
+	static struct vm vm;
+	struct ps ps = { .vm = &vm };
+
+	vm.lay = row;
+	vm.otp = row->otp;
+	snap_ps_places(&ps);
+	return ps.ok;
+}
+
+/* Each of these, moved, is noticed by where it stands, on every release that has it. */
+static const enum layout_field marked[] = {
+	LF_proc_arity, LF_proc_max_arg_reg, LF_proc_arg_reg, LF_proc_sig_first, LF_proc_sig_last,
+	LF_proc_sig_save, LF_proc_sig_cont, LF_proc_sig_cont_last, LF_proc_sig_signals,
+	LF_proc_sig_len, LF_proc_sig_mlenoffs, LF_proc_sig_flags, LF_proc_inq_first,
+	LF_proc_inq_last, LF_proc_inq_len, LF_proc_inq_signals, LF_proc_inq_buffers, LF_msg_m,
+	LF_msg_size, LF_sig_mlenoffs, LF_proc_links, LF_proc_lt_monitors, LF_proc_monitors,
+	LF_ml_right, LF_ml_left, LF_ml_list_next, LF_ml_other, LF_ml_offset, LF_ml_flags, LF_ml_type,
+	LF_ml_size, LF_linkdata_size, LF_mondata_size, LF_mondata_origin, LF_mondata_ref,
+	LF_proc_parent, LF_proc_psd, LF_psd_data, LF_proc_arity_size,
+};
+
+static void test_places(void)
+{
+	static const int by[] = { 8, -8, 4, -4 };
+	const struct layout *row;
+	struct ps_proven got;
+	struct layout moved;
+	size_t i, k, m, missed, rows = 0;
+
+	for (i = 0; (row = layout_row(i)); i++, rows++) {
+		got = places(row);
+		ok(all(&got), "%s: fields stand as they are declared", row->name);
+		for (k = missed = 0; k < ARRAY_SIZE(marked); k++)
+			for (m = 0; m < ARRAY_SIZE(by); m++) {
+				moved = *row;
+				*layout_field_at(&moved, marked[k]) += by[m];
+				got = places(&moved);
+				if (all(&got)) {
+					diag("%s %d", layout_field_name(marked[k]), by[m]);
+					missed++;
+				}
+			}
+		is_u64(missed, 0, "%s: one that does not is noticed", row->name);
+	}
+	ok(rows >= 20, "in all %zu rows", rows);
+}
+
+static int largest_first(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x > *y ? -1 : *x < *y;
+}
+
+static void test_choice(size_t n, size_t limit)
+{
+	struct ps_chooser c = {
+		.by = report_find(ps_columns, ps_ncolumns, "reductions"), .limit = limit,
+	};
+	uint64_t *v = xcalloc(n, sizeof(*v));
+	struct ps_row row = { 0 };
+	bool right = true;
+	size_t i, want = limit && limit < n ? limit : n;
+
+	for (i = 0; i < n; i++) {
+		v[i] = row.p.reds = (i * 2654435761u) % 1000;
+		row.p.who.id = (n - i) << 4 | 3;
+		ps_choose(&c, &row);
+	}
+	qsort(v, n, sizeof(*v), largest_first);
+	ps_choose_sort(&c);
+	for (i = 0; i < want; i++)
+		right &= c.v[i].n == v[i];
+	for (i = 1; i < want; i++)
+		right &= c.v[i - 1].n != c.v[i].n || c.v[i - 1].who.id < c.v[i].who.id;
+	ok(right && c.n == want && c.seen == n, "the first %zu of %zu", limit, n);
+	ps_choose_free(&c);
+	free(v);
+}
+
+static void test_names(void)
+{
+	static char *const names[] = { "b", NULL, "a", "c", NULL, "aa" };
+	struct ps_chooser c = {
+		.by = report_find(ps_columns, ps_ncolumns, "name"), .limit = 4,
+	};
+	struct ps_row row = { 0 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		row.name = names[i];
+		row.p.who.id = i << 4 | 3;
+		ps_choose(&c, &row);
+	}
+	ps_choose_sort(&c);
+	ok(c.n == 4 && !strcmp(c.v[0].text, "a") && !strcmp(c.v[1].text, "aa") &&
+	   !strcmp(c.v[2].text, "b") && !strcmp(c.v[3].text, "c"),
+	   "names by alphabet, those that have none last");
+	ps_choose_free(&c);
+}
+
+static void test_states(void)
+{
+	is_str(snap_ps_status(0), "waiting", "waiting");
+	is_str(snap_ps_status(1 << 13), "runnable", "active");
+	is_str(snap_ps_status(1 << 13 | 1 << 15), "running", "running is more than runnable");
+	is_str(snap_ps_status(1 << 15 | 1 << 17), "garbage_collecting", "and collecting more");
+	is_str(snap_ps_status(1 << 16 | 1 << 15), "suspended", "as the node ranks them");
+	is_str(snap_ps_status(1 << 11 | 1 << 17), "exiting", "exiting above all");
+	is_str(snap_ps_priority(2 << 2), "normal", "normal priority");
+	is_str(snap_ps_priority(0), "max", "and max, whatever it runs with");
+}
+
+int main(void)
+{
+	test_places();
+	test_choice(1000, 20);
+	test_choice(1000, 0);
+	test_choice(5, 20);
+	test_choice(1, 1);
+	test_names();
+	test_states();
+	return done();
+}
