@@ -30,6 +30,7 @@ struct ps_state {
 	char why[512];
 	const struct column *by; /* of the choice; NULL with --by */
 	unsigned int parts;
+	unsigned int row_parts; /* of the rows that are shown */
 	bool names;
 	struct ps_chooser chooser;
 	struct ps_groups groups, waiting;
@@ -189,7 +190,7 @@ static void read_rows(struct ps_state *s)
 	for (i = 0; i < s->chooser.n; i++) {
 		ch = &s->chooser.v[i];
 		row = &s->rows[s->nrows];
-		if (!ch->dead && snap_ps_read(&s->ps, &ch->who, PS_ALL, &row->p)) {
+		if (!ch->dead && snap_ps_read(&s->ps, &ch->who, s->row_parts, &row->p)) {
 			memset(row, 0, sizeof(*row));
 			continue; /* it ended since */
 		}
@@ -386,6 +387,10 @@ static int ps_open(struct reading *r)
 		s->parts |= ps_column_parts(s->by->key);
 		s->names = ps_column_is_name(s->by->key);
 	}
+	/* no text shows them unasked, and long lists of a busy node take their time */
+	s->row_parts = PS_ALL;
+	if (!r->opt->json && !r->opt->binaries)
+		s->row_parts &= ~PS_BINS | s->parts;
 	snap_ps_open(&s->ps, &r->vm, s->why, sizeof(s->why));
 	return 0;
 }

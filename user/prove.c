@@ -20,6 +20,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define PASS_MIN 30 /* checks that pass on any VM */
 #define MANY 16
@@ -38,6 +39,19 @@ uint64_t prove_word(const unsigned char *raw, size_t len, size_t off)
 bool prove_enough(unsigned int good, unsigned int of, unsigned int slack)
 {
 	return good && good + of / slack + (slack != ALL && of >= MANY) >= of;
+}
+
+#define AGAIN 20
+#define AGAIN_NS 2000000
+
+bool prove_again(const struct vm *vm, unsigned int *n)
+{
+	struct timespec pause = { 0, AGAIN_NS };
+
+	if (!vm->target.pid || vm->rd.lost || ++*n > AGAIN)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
 }
 
 bool prove_has_instances(const struct vm *vm, const char *allocator)

@@ -29,6 +29,12 @@
 
 bool prove_enough(unsigned int good, unsigned int of, unsigned int slack);
 
+/*
+ * Before another look at what moved each time: waits a moment.  False when that has been enough
+ * (@n, 0 at first), or where nothing will ever move: in a recording.
+ */
+bool prove_again(const struct vm *vm, unsigned int *n);
+
 /* A word of a copied structure; 0 outside of the copy. */
 uint64_t prove_word(const unsigned char *raw, size_t len, size_t off);
 
