@@ -116,7 +116,9 @@ def output(node):
                    "%s: nobody reads stdout: exit 1" % " ".join([what, *more]), r)
         for columns in (80, 100):
             r = read(node, command, "-l", "0", env={"COLUMNS": str(columns)})
-            wide = [x for x in r.out.splitlines() if len(x) > columns]
+            # a string within a term stays whole, as ~p prints it
+            wide = [x for x in r.out.splitlines() if len(x) > columns and
+                    not (command[0] == "proc" and re.match(r' {8,}.*"', x))]
             ebt.ok(r.status == 0 and not wide, "%s: within %d columns" % (what, columns), r.err,
                    *wide[:5])
 
@@ -232,9 +234,9 @@ def vanished(node):
         return
     pid = node.eval("Gone = fixture:worker()")
     node.eval("begin register(was_here, Gone), fixture:stop(Gone) end")
-    said("proc of a name that vanished", read(node, ["proc", "was_here"]), 1, "was_here")
-    said("proc of a process that died", read(node, ["proc", pid]), 1, pid)
-    said("proc of no pid", read(node, ["proc", "<0.x.0>"]), 1)
+    said("proc of a name that vanished", read(node, ["proc", "was_here"]), 2, "was_here")
+    said("proc of a process that died", read(node, ["proc", pid]), 2, pid)
+    said("proc of no pid", read(node, ["proc", "<0.x.0>"]), 2)
 
 
 def stopped(node):

@@ -28,12 +28,15 @@ log({_, Log}) -> [list_to_binary(pid_to_list(Pid)) || {Pid} <- ets:tab2list(Log)
 
 born({_, Log}) -> ets:info(Log, size).
 
-%% A tick is 5 ms: as many as are due by now.
+%% A tick is 5 ms: as many as are due by now, and none while those before could not yet die.
 breed(Log, Rate, Ms) -> breed(Log, Rate, Ms, erlang:monotonic_time(millisecond), 0).
 
 breed(Log, Rate, Ms, Begin, Done) ->
     Due = (erlang:monotonic_time(millisecond) - Begin) * Rate div 1000,
-    brood(Log, Ms, max(0, min(Due - Done, Rate div 20))),
+    case erlang:system_info(process_count) < Rate * Ms div 100 of
+        true -> brood(Log, Ms, max(0, min(Due - Done, Rate div 20)));
+        false -> ok
+    end,
     receive after 5 -> ok end,
     breed(Log, Rate, Ms, Begin, max(Due, Done)).
 
