@@ -71,7 +71,7 @@ def check(docs, elders, log, others, single):
     wrong, rows, skipped, flies, last, fell = [], 0, 0, 0, {}, []
     known = set(elders.values()) | others
     for n, doc in enumerate(docs):
-        pids = [r["pid"] for r in doc["rows"] if r.get("change") != "dead"]
+        pids = [r["pid"] for r in doc["rows"] if r.get("mark") != "dead"]
         rows += len(pids)
         skipped += doc["skipped"]
         for name, pid in elders.items():
