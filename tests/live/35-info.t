@@ -41,7 +41,7 @@ def numbers(node):
     ebt.between(before - 0.02, up, node.eval(wall) / 1000 + 1, "info: uptime")
     rss = resident(node), row(node)["rss"], resident(node)
     # the kernel counts in batches
-    ebt.between(min(rss[0], rss[2]) * 0.9, rss[1], max(rss[0], rss[2]) * 1.1, "info: resident memory")
+    ebt.between(min(rss[::2]) * 0.9, rss[1], max(rss[::2]) * 1.1, "info: resident memory")
 
 
 def counted(node):
@@ -136,7 +136,8 @@ def busy(node):
         queues = [r for r in low if r["run_queue"] is not None]
         ebt.ok(len(queues) >= 15, "busy: queues are read", *[r["run_queues"] for r in low])
         good = [r for r in queues if 30 <= r["run_queue"] <= 41]
-        ebt.ok(len(good) == len(queues), "busy: 40 run, or wait to", *[r["run_queues"] for r in low])
+        ebt.ok(len(good) == len(queues), "busy: 40 run, or wait to",
+               *[r["run_queues"] for r in low])
         ebt.ok(all(sum(r["run_queues"][:3]) == r["run_queue"] for r in queues),
                "busy: all but that of dirty I/O are summed up")
         reds = [r["reductions"] for r in low]
@@ -232,8 +233,8 @@ def cgroup(node):
             f.write(str(inside.os_pid))
         ours = row(inside)
         ebt.equal(ours["cgroup_limit"], 1 << 30, "cgroup: the limit of the one above")
-        ebt.ok(ours["cgroup_used"] is not None and ours["cgroup_used"] < 1 << 30, "cgroup: used of it",
-               ours["cgroup_used"])
+        used = ours["cgroup_used"]
+        ebt.ok(used is not None and used < 1 << 30, "cgroup: used of it", used)
         out = ebt.ebeam("info", "-p", inside.os_pid).out
         ebt.ok(re.search(r"^memory +[\d.]+ [KM]iB of +1.0 GiB", out, re.M), "cgroup: in text", out)
 
@@ -244,7 +245,8 @@ runq_ports sched_reductions sched_ssi ssi_scheduler ssi_flags allctr_t allctr_ra
 allctr_sbc_threshold allctr_sbc_move allctr_mbc_move allctr_main_size allctr_max_mseg_sbcs
 allctr_max_mseg_mbcs allctr_largest_mbc allctr_smallest_mbc allctr_growth_stages allctr_mseg_opt
 allctr_util_limit allctr_free_limit allctr_pool_limit allctr_pool_free allctr_pool_number
-allctr_strategy mseg_max_cache mseg_abs_fit mseg_rel_fit mseg_ix mseg_init_done mseg_stride""".split()
+allctr_strategy mseg_max_cache mseg_abs_fit mseg_rel_fit mseg_ix mseg_init_done
+mseg_stride""".split()
 
 
 def moved(node):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
-"""The node does not notice that it is read: nothing in it runs, nothing is written, nothing stops."""
+"""The node does not notice that it is read: nothing in it runs, is written, or stops."""
 import glob
 import os
 import subprocess
@@ -26,9 +26,10 @@ def tasks(node):
 
 
 def reductions(node):
-    """Of all processes but the console, which answers, and those of the VM with work of their own."""
+    """Of all processes but the console, and those of the VM with work of their own."""
     return dict(map(tuple, node.eval(
-        "[{P, R} || P <- processes(), P =/= self(), [{reductions, R}, {initial_call, {M, _, _}}] <- "
+        "[{P, R} || P <- processes(), P =/= self(), "
+        "[{reductions, R}, {initial_call, {M, _, _}}] <- "
         "[process_info(P, [reductions, initial_call])], not lists:member(M, "
         "[erts_literal_area_collector, erts_trace_cleaner, erts_code_purger])]")))
 
@@ -71,7 +72,7 @@ def at_rest(node):
 
 
 def settle(nodes):
-    """A node that has just started frees what it had cached, once a second: until no thread runs."""
+    """A node that has just started frees what it had cached, once a second: wait for the end."""
     def still(seen=[]):
         seen.append((time.monotonic(), [tasks(n) for n in nodes]))
         return any(at < seen[-1][0] - 4 and old == seen[-1][1] for at, old in seen) and \

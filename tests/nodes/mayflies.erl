@@ -2,9 +2,8 @@
 %%
 %% What comes and goes while the node is read: processes, their names, and tables.
 %%
-%% mayflies: each lives for a few milliseconds; a log in an ETS table has all that ever were, by pid,
-%% written by the one who spawned them and before they begin.  Elders live all the time, each with
-%% a registered name of its own.
+%% Mayflies live for a few milliseconds; a log in an ETS table has all that ever were, by pid, written
+%% by the one who spawned them.  Elders live all the time, each with a registered name of its own.
 -module(mayflies).
 -export([start/2, stop/1, elders/1, retire/1, log/1, born/1, churn_names/1, churn_tables/1]).
 -export([elder/0, fly/1, breed/3, names/1, tables/1]).
