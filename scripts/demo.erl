@@ -5,6 +5,7 @@
 %%   router    passes binaries on and hardly ever collects: the references it
 %%             keeps hold tens of megabytes nobody needs any more
 %%   grower    a server whose state grows; each full sweep copies all of it
+%%   archive   a server whose disk hangs: two thousand processes wait for its answer
 %%   churner   bursts of binaries, small ones of which a few stay and keep their
 %%             carriers nearly empty, large ones with a carrier for each
 %%
@@ -13,7 +14,7 @@
 -module(demo).
 -behaviour(gen_server).
 -export([main/1]).
--export([router/1, producer/1, consumer/0, churner/0, client/1]).
+-export([router/1, producer/1, consumer/0, churner/0, client/1, session/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(MB, (1024 * 1024)).
@@ -32,7 +33,8 @@ main(Seconds) ->
     %% Somebody once hoped that this would keep it small.
     {ok, _} = gen_server:start({local, grower}, ?MODULE, grower, [{spawn_opt, [{fullsweep_after, 0}]}]),
     [{ok, _} = gen_server:start({local, Name}, ?MODULE, Name, [])
-     || Name <- [cache, sessions, stats]],
+     || Name <- [cache, sessions, stats, archive]],
+    [spawn(?MODULE, session, [N]) || N <- lists:seq(1, 2000)],
     [spawn(?MODULE, client, [N]) || N <- lists:seq(1, 20)],
     %% It collects when it says so, once a round.
     register(churner, spawn_opt(?MODULE, churner, [], [{min_heap_size, 2000000},
@@ -115,6 +117,8 @@ handle_call({get, Key}, _, {cache, Tab} = S) ->
         [{_, Value}] -> {reply, Value, S};
         [] -> ets:insert(Tab, {Key, lists:seq(1, 20)}), {reply, [], S}
     end;
+handle_call({store, _}, _, {archive, _} = S) ->
+    receive disk_is_back -> {reply, ok, S} end;
 handle_call({login, Who}, _, {sessions, Map}) ->
     Timer = erlang:send_after(500, self(), {logout, Who}),
     {reply, map_size(Map), {sessions, Map#{Who => Timer}}}.
@@ -131,6 +135,9 @@ handle_info(grow, {grower, N, History}) ->
     {noreply, {grower, N + 1, history(100, History)}};
 handle_info({logout, Who}, {sessions, Map}) ->
     {noreply, {sessions, maps:remove(Who, Map)}}.
+
+session(N) ->
+    gen_server:call(archive, {store, {session, N, erlang:localtime()}}, infinity).
 
 client(N) ->
     Key = rand:uniform(2000),
