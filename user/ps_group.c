@@ -222,7 +222,7 @@ static const struct column columns[] = {
 	  "of that process", get_name },
 	{ "processes", "PROCESSES", UNIT_NONE, COL_TEXT, "how many", get_processes },
 	{ "memory", "MEMORY", UNIT_BYTES, COL_TEXT, "bytes of all of them", get_memory },
-	{ "memory_est", "", UNIT_BYTES, COL_EST | COL_NO_SORT, 
+	{ "memory_est", "", UNIT_BYTES, COL_EST | COL_NO_SORT,
 	  "guessed for those with very long queues", get_memory_est },
 	{ "message_queue_len", "MSGQ", UNIT_NONE, COL_TEXT, "messages in their queues", get_len },
 	{ "message_queue_len_in_transit", "", UNIT_NONE, 0, "of these, not yet fetched",
