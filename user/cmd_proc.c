@@ -15,6 +15,7 @@
 #define JSON_STACK 1000000 /* words of the stack */
 #define TEXT_STACK 4096
 #define ENTRIES 100000	    /* of the dictionary */
+#define TEXT_BYTES (32u << 20) /* of all terms together */
 #define TERM_COLUMN 7	    /* where a term begins: report_proc_text.c */
 
 struct proc_state {
@@ -58,6 +59,7 @@ static void set_limits(struct reading *r, struct proc_state *s)
 	lim->examined = all ? 0 : CENSUS_EXAMINED;
 	lim->stack_words = all ? 0 : opt->json ? JSON_STACK : TEXT_STACK;
 	lim->entries = all ? 0 : ENTRIES;
+	lim->text_bytes = all ? 0 : TEXT_BYTES;
 }
 
 static int open_proc(struct reading *r)
@@ -195,6 +197,8 @@ static void notes(struct reading *r, struct proc_state *s)
 		reading_note(r, "binaries: there are more than were walked");
 	if (one->dict_size > one->ndict)
 		reading_note(r, "dictionary: %zu of %zu keys are shown", one->ndict, one->dict_size);
+	if (one->census.first_cut || !s->reader.text_left)
+		reading_note(r, "terms: there is more text than may be kept, the rest is left out");
 	if (one->stack_cut)
 		reading_note(r, "backtrace: its lowest frames are left out");
 }

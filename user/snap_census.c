@@ -52,6 +52,12 @@ static void keep(struct counting *k, const struct msgq_message *m)
 	struct census *c = k->c;
 	struct census_message *to;
 	char pid[64];
+	size_t len;
+
+	if (!*k->lim->text_left) {
+		c->first_cut = true;
+		return;
+	}
 
 	if (c->nfirst == k->first_cap) {
 		k->first_cap = k->first_cap ? 2 * k->first_cap : 16;
@@ -60,8 +66,11 @@ static void keep(struct counting *k, const struct msgq_message *m)
 	to = &c->first[c->nfirst++];
 	memset(to, 0, sizeof(*to));
 	to->in_transit = m->in_transit;
-	if (m->term)
+	if (m->term) {
 		to->text = term_text(k->ts, m->term, &k->lim->text, &to->cut);
+		len = strlen(to->text);
+		*k->lim->text_left -= len < *k->lim->text_left ? len : *k->lim->text_left;
+	}
 	if (term_is_pid(m->from)) {
 		term_pid_text(k->ts->vm, m->from, pid, sizeof(pid));
 		to->sender = xstrdup(pid);

@@ -42,12 +42,14 @@ struct census {
 	size_t nrows;
 	struct census_message *first;
 	size_t nfirst;
+	bool first_cut; /* fewer than were asked for: there was too much text */
 };
 
 struct census_limits {
 	size_t first;	   /* messages kept; SIZE_MAX: all */
 	uint64_t examined; /* 0: all */
 	struct term_limits text;
+	uint64_t *text_left; /* bytes of text that may still be kept */
 };
 
 /* Of the queue of @head, which is of just now: the caller looks again whether it moved. */

@@ -59,7 +59,7 @@ static int read_part(struct one_reader *r, struct one *one, enum one_part part, 
 {
 	struct timespec pause = { 0, TRY_NS };
 	struct proc_image before, after;
-	uint64_t until = now_ns() + TRYING_NS;
+	uint64_t until = now_ns() + TRYING_NS, left = r->text_left;
 	const char *why = runs;
 	int i;
 
@@ -82,6 +82,7 @@ static int read_part(struct one_reader *r, struct one *one, enum one_part part, 
 			why = ran;
 		}
 		free_part(one, part);
+		r->text_left = left;
 		if (!why)
 			why = "it cannot be read";
 	}
@@ -95,23 +96,37 @@ gone:
 
 /* --- texts ---------------------------------------------------------------------------------------- */
 
-static struct one_text text_of(struct one_reader *r, eterm_t t)
+/*
+ * All terms together have a budget: a million frames may each have the same large term in a register.
+ */
+static struct one_text limited(struct one_reader *r, eterm_t t, const struct term_limits *lim)
 {
 	struct one_text to = { 0 };
+	size_t len;
 
-	to.text = term_text(r->ts, t, &r->lim.text, &to.cut);
+	if (!r->text_left) {
+		to.text = xstrdup("...");
+		to.cut = true;
+		return to;
+	}
+	to.text = term_text(r->ts, t, lim, &to.cut);
+	len = strlen(to.text);
+	r->text_left -= len < r->text_left ? len : r->text_left;
 	return to;
+}
+
+static struct one_text text_of(struct one_reader *r, eterm_t t)
+{
+	return limited(r, t, &r->lim.text);
 }
 
 /* A key, a name: as short as they are. */
 static struct one_text line_of(struct one_reader *r, eterm_t t)
 {
 	struct term_limits lim = r->lim.text;
-	struct one_text to = { 0 };
 
 	lim.pretty = false;
-	to.text = term_text(r->ts, t, &lim, &to.cut);
-	return to;
+	return limited(r, t, &lim);
 }
 
 static void free_text(struct one_text *t)
@@ -488,7 +503,8 @@ static bool read_links(struct one_reader *r, struct one *one, const struct proc_
 static bool read_messages(struct one_reader *r, struct one *one, const struct proc_image *p,
 			  const char **why)
 {
-	struct census_limits lim = { r->lim.messages, r->lim.examined, r->lim.text };
+	struct census_limits lim = { r->lim.messages, r->lim.examined, r->lim.text,
+				     &r->text_left };
 	struct msgq_head before, after;
 
 	if (!snap_msgq_read(r->vm, p->addr, &before))
@@ -586,6 +602,7 @@ int one_read(struct one_reader *r, const struct proc_id *who, struct one *one)
 
 	memset(one, 0, sizeof(*one));
 	one->who = *who;
+	r->text_left = r->lim.text_bytes ? r->lim.text_bytes : ONE_TEXT_BYTES;
 	for (i = 0; i < ONE_PARTS; i++) {
 		if (err)
 			one->missing[i] = "it is not alive any more";

@@ -119,8 +119,11 @@ struct one_limits {
 	size_t messages;	 /* kept */
 	uint64_t examined;	 /* messages looked at in the census; 0: all */
 	size_t stack_words;	 /* 0: all */
-	size_t entries;		 /* of dictionary, links and binaries; 0: all, up to millions */
+	size_t entries;		 /* of the dictionary; 0: all, up to millions */
+	uint64_t text_bytes;	 /* of all terms together; 0: ONE_TEXT_BYTES */
 };
+
+#define ONE_TEXT_BYTES (256ULL << 20)
 
 struct one_reader {
 	struct vm *vm;
@@ -128,6 +131,7 @@ struct one_reader {
 	struct snap_stacks *stacks; /* NULL: stacks cannot be read */
 	const char *no_stacks;	    /* then: why */
 	struct one_limits lim;
+	uint64_t text_left;	    /* of lim.text_bytes, in the one_read() under way */
 	/* by one_prove() */
 	bool gc_proven, roots_proven, psd_proven, objects_proven;
 	/* by snap_ps_open() */

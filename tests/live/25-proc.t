@@ -227,6 +227,14 @@ def deep_terms(node):
     ebt.equal(sum(r["words"] for r in heap["roots"]) + heap["garbage_words"], heap["used_words"],
               "its heap sums up")
     node.eval("one:stop(one_deep)")
+    node.eval("one:frames(one_frames, 2000)")
+    node.quiet()
+    got = run(node, "one_frames", "--json")
+    ebt.ok(got.status == 0 and len(got.out) < 100e6 and
+           any("more text" in n for n in got.json["notes"]),
+           "a large term in each of many frames", got.status, len(got.out), got.err)
+    ebt.ok(len(got.json["rows"][0]["backtrace"]) > 2000, "the frames are there")
+    node.eval("one:stop(one_frames)")
 
 
 def short_lives(node):

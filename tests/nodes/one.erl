@@ -5,7 +5,7 @@
 -module(one).
 -export([start/0, facts/1, heap/1, mfas/1, ask_state/1, term/1, stop/1, flood/2, fill/2, deep/2]).
 -export([same_label/2, mayfly/0, mayflies/0, collected/1, label/2, pid_text/1, sender/0]).
--export([holder/2, sizes/1, servers/1, idle/1, refs/1]).
+-export([frames/2, holder/2, sizes/1, servers/1, idle/1, refs/1]).
 %% behaviours, and what the processes run
 -export([init/1, handle_call/3, handle_cast/2, handle_event/2, callback_mode/0, waiting/3]).
 -export([undefined_function/3, body/2, spinner/1]).
@@ -222,6 +222,10 @@ deep(Name, N) ->
                         put(lists, lists:foldl(fun(_, T) -> [T] end, bottom, lists:seq(1, N))),
                         idle()
                 end, [{min_heap_size, 8000000}]).
+
+%% The same large term in a register of each of N frames.
+frames(Name, N) ->
+    named(Name, fun() -> body(N, lists:seq(1, 20000)) end).
 
 %% ---- short lives ----
 
