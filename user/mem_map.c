@@ -286,6 +286,26 @@ static int open_system(struct maker *mk)
 	return err;
 }
 
+#define LAZY_CHEAP (256ULL << 20) /* resident; so much is looked through in 10 ms */
+
+/*
+ * Where no carrier is in a pool now or was fetched from one the VM gives nothing back that way, and
+ * only a large VM is not asked: what a NIF's own malloc gives back is then not known.
+ */
+static bool may_have_lazy(const struct maker *mk)
+{
+	uint64_t fetched;
+	size_t i;
+
+	for (i = 0; i < mk->m->ninsts; i++)
+		if (mk->m->insts[i].of[MEM_POOL].carriers.now ||
+		    (mk->m->insts[i].pooled &&
+		     reader_u64(&mk->vm->rd, mk->m->insts[i].in->allctr +
+				mk->vm->lay->f.allctr_pool_fetch, &fetched) && fetched))
+			return true;
+	return false;
+}
+
 /* What the system tells beside the pages. */
 static void read_system(struct maker *mk)
 {
@@ -295,11 +315,15 @@ static void read_system(struct maker *mk)
 		/* exact, where runs of pages may have counted the page of zeros */
 		mk->map->rss = mk->s.rss;
 		mk->map->lazy_free = mk->s.lazy_free;
+		mk->map->lazy_free_known = true;
 		mk->map->huge = mk->s.huge;
 		mk->map->swap = mk->s.swap;
 		return;
 	}
-	mk->map->lazy_free = smaps_lazy_free(pid);
+	mk->map->lazy_free_known = target_rss(&mk->vm->target) < LAZY_CHEAP || verbosity ||
+				   may_have_lazy(mk);
+	if (mk->map->lazy_free_known)
+		mk->map->lazy_free = smaps_lazy_free(pid);
 	mk->map->huge = mk->res.huge;
 	mk->map->swap = smaps_swap(pid);
 }

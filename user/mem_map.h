@@ -43,6 +43,7 @@ struct mem_map {
 	struct mem_part part[PART_N];
 	int64_t unexplained; /* resident; less than 0 where pages came while we looked */
 	uint64_t rss, swap, lazy_free, huge;
+	bool lazy_free_known; /* to ask for it takes the system 40 ms a GiB: see mem_map.c */
 	unsigned int threads;
 	struct mem_resident *insts; /* of m->insts, in that order */
 	uint64_t skipped;	    /* lists of carriers that moved under all tries */

@@ -56,8 +56,9 @@ bool prove_order(const struct layout *lay, const char **from, const char **to);
 extern bool prove_skips_order;
 
 /*
- * The process table, and processes: prove_proc.c.  The table is large and read only once: @ids is
- * filled by the first (and to be freed), put in another order by the second, and used by all.
+ * The process table, and processes: prove_proc.c.  The table is large and read only once: @ids, a
+ * sample where there are many, is filled by the first (and to be freed), put in another order by
+ * the second, and used by all.
  */
 void prove_process_table(struct vm *vm, struct proc_ids *ids);
 void prove_processes(struct vm *vm, struct proc_ids *ids);

@@ -75,7 +75,7 @@ static void prove_slots(struct vm *vm, struct proc_ids *ids)
 	for (try = 0; try < TRIES; try++) {
 		reader_u32(&vm->rd, vm->proc_tab + f->ptab_count, &count);
 		snap_proc_ids_free(ids);
-		if (snap_proc_ids(vm, ids)) {
+		if (snap_proc_some(vm, ids)) {
 			BAD("layout process slots", "the process table cannot be read");
 			return;
 		}

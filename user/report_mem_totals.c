@@ -189,7 +189,8 @@ static void add_totals(struct table *t, const struct mem_look *look, const struc
 	total_double(t, "usage_max", s.maxima, ratio(s.used_max, s.allocated_max, 1));
 	report_total_if(t, "rss", map->known, map->rss);
 	report_total_if(t, "swap", map->known, map->swap);
-	report_total_if(t, "lazy_free", map->known, map->lazy_free);
+	report_total_if(t, "lazy_free", map->known && map->lazy_free_known,
+			map->lazy_free);
 	report_total_if(t, "huge_pages", map->known, map->huge);
 	report_total_if(t, "threads", map->known, map->threads);
 	total_item(t, "waterfall", map->known ? waterfall_items(map) : NULL, items);

@@ -11,6 +11,7 @@
 #define PROC_BYTES_MAX 1024
 #define IMAGE_BATCH 128
 #define DICT_MAX (1 << 20)
+#define SOME 1024	   /* of a large table: the oldest, and as many of the others */
 #define USED_MIN 65536	   /* slots that may be in use whatever the table counts */
 #define USED_MAX (1 << 25)	   /* and at most: 90 GB of processes */
 
@@ -49,7 +50,8 @@ static size_t most_used(struct vm *vm)
 	return 4 * (size_t)count < USED_MAX - USED_MIN ? USED_MIN + 4 * (size_t)count : USED_MAX;
 }
 
-static int read_table(struct vm *vm, struct proc_ids *ids, bool with_ids)
+/* Of the slots in use the first SOME, and then one of each @step. */
+static int read_table(struct vm *vm, struct proc_ids *ids, size_t step, bool with_ids)
 {
 	size_t at, i, n, cap = 0, from, most = most_used(vm);
 	uint64_t *slots;
@@ -68,7 +70,8 @@ static int read_table(struct vm *vm, struct proc_ids *ids, bool with_ids)
 			if (!slots[i])
 				continue;
 			ids->used++;
-			if (slots[i] == vm->invalid_element)
+			if (slots[i] == vm->invalid_element ||
+			    (ids->used > SOME && ids->used % step))
 				continue;
 			if (ids->n == cap) {
 				cap = cap ? 2 * cap : 1024;
@@ -86,12 +89,20 @@ static int read_table(struct vm *vm, struct proc_ids *ids, bool with_ids)
 
 int snap_proc_ids(struct vm *vm, struct proc_ids *ids)
 {
-	return read_table(vm, ids, true);
+	return read_table(vm, ids, 1, true);
 }
 
 int snap_proc_slots(struct vm *vm, struct proc_ids *ids)
 {
-	return read_table(vm, ids, false);
+	return read_table(vm, ids, 1, false);
+}
+
+int snap_proc_some(struct vm *vm, struct proc_ids *ids)
+{
+	uint32_t count = 0;
+
+	reader_u32(&vm->rd, vm->proc_tab + vm->lay->f.ptab_count, &count);
+	return read_table(vm, ids, 1 + count / SOME, true);
 }
 
 void snap_proc_ids_free(struct proc_ids *ids)

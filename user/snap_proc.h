@@ -33,6 +33,11 @@ struct proc_ids {
 
 /* All processes of the table; -1 when it cannot be read, or is none: see most_used(). */
 int snap_proc_ids(struct vm *vm, struct proc_ids *ids);
+/*
+ * The same of at most some 2000 of them, the oldest and a sample of the others: enough for a proof.
+ * `used` counts all.
+ */
+int snap_proc_some(struct vm *vm, struct proc_ids *ids);
 /* The same without their ids, for who copies the processes anyway. */
 int snap_proc_slots(struct vm *vm, struct proc_ids *ids);
 void snap_proc_ids_free(struct proc_ids *ids);
