@@ -202,8 +202,11 @@ static void head(struct text *x)
 		snprintf(line + n, sizeof(line) - n, " in %s", r->current_function);
 	put(x, b, "", line, strlen(line));
 	if (r->one.waits_for) {
-		snprintf(line, sizeof(line), "  waits for   %s%s%s", r->one.waits_for,
-			 r->one.waits_in ? ", in " : "", r->one.waits_in ? r->one.waits_in : "");
+		n = snprintf(line, sizeof(line), "  waits for   %s", r->one.waits_for);
+		if (r->one.waits_name && r->one.waits_name[0])
+			n += snprintf(line + n, sizeof(line) - n, " %.300s", r->one.waits_name);
+		if (r->one.waits_in && n < sizeof(line))
+			snprintf(line + n, sizeof(line) - n, ", in %.300s", r->one.waits_in);
 		put(x, b, "", line, strlen(line));
 	}
 	if (r->have_ps) {

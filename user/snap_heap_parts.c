@@ -307,40 +307,23 @@ static void nest_parts(struct heap_sum *s)
 	s->parts_cap = s->nparts + 1;
 }
 
-/* Marks what is before the largest root, and its terms up to its largest. */
 void heap_parts(struct heap *h, struct terms *ts, struct heap_sum *s)
 {
-	uint64_t size = (h->words / 64 + 1) * 8, *base = xcalloc(1, size), words, most = 0;
-	struct heap_root *r = &s->roots[s->largest];
-	size_t i, k, best = 0;
+	uint64_t size = (h->words / 64 + 1) * 8, *base;
+	size_t i, k;
 
+	/* of many terms, as all the messages are: none of them is worth a walk down */
+	if (s->roots[s->largest].n != 1)
+		return;
 	memset(h->marks, 0, size);
 	for (i = 0; i < s->largest; i++)
 		for (k = 0; k < s->roots[i].n; k++)
 			heap_trace(h, s->roots[i].terms[k]);
-	for (k = 0; k < r->n; k++) {
-		if (r->n > 1)
-			memcpy(base, h->marks, size);
-		words = r->n > 1 ? heap_trace(h, r->terms[k]) : 1;
-		if (words > most) {
-			most = words;
-			best = k;
-		}
-		if (k > 100)
-			break;
-	}
-	if (r->n > 1) {
-		memset(h->marks, 0, size);
-		for (i = 0; i < s->largest; i++)
-			for (k = 0; k < s->roots[i].n; k++)
-				heap_trace(h, s->roots[i].terms[k]);
-		for (k = 0; k < best; k++)
-			heap_trace(h, r->terms[k]);
-	}
+	base = xcalloc(1, size);
 	memcpy(base, h->marks, size);
 	h->spent = 0;
-	if (r->n && !h->err)
-		find_parts(h, ts, s, r->terms[best], base);
+	if (!h->err)
+		find_parts(h, ts, s, s->roots[s->largest].terms[0], base);
 	nest_parts(s);
 	free(base);
 }

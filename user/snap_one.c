@@ -205,6 +205,21 @@ const char *one_stack_why(enum stack_status s)
 	}
 }
 
+static char *name_of(struct one_reader *r, eterm_t pid)
+{
+	struct proc_names names;
+	struct proc_image image;
+	char *name;
+
+	if (!term_is_pid(pid) || snap_proc_find(r->vm, pid, &image))
+		return NULL;
+	snap_proc_names(r->vm, &image, &names);
+	name = xstrdup(names.registered ? names.registered :
+		       names.initial_call ? names.initial_call : "");
+	proc_names_free(&names);
+	return name;
+}
+
 static bool read_stack(struct one_reader *r, struct one *one, const struct proc_image *p,
 		       const char **why)
 {
@@ -248,6 +263,8 @@ static bool read_stack(struct one_reader *r, struct one *one, const struct proc_
 	one->waits_known = w.known;
 	if (w.known && waits_for_text(r->vm, &w, text, sizeof(text)))
 		one->waits_for = xstrdup(text);
+	if (one->waits_for)
+		one->waits_name = name_of(r, w.pid);
 	if (one->waits_for && w.in && w.in->known)
 		one->waits_in = xstrdup(w.in->mfa);
 	snap_stack_free(&st);
@@ -646,10 +663,11 @@ static void free_stack(struct one *one)
 	free(one->trace);
 	free(one->waits_for);
 	free(one->waits_in);
+	free(one->waits_name);
 	one->frames = NULL;
 	one->x = NULL;
 	one->trace = NULL;
-	one->waits_for = one->waits_in = NULL;
+	one->waits_for = one->waits_in = one->waits_name = NULL;
 	one->nframes = one->nx = one->ntrace = one->catchlevel = 0;
 	one->waits_known = false;
 }

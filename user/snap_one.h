@@ -94,6 +94,7 @@ struct one {
 	uint64_t catchlevel;
 	bool waits_known;
 	char *waits_for, *waits_in;
+	char *waits_name; /* of whom it waits for: registered, or its initial call */
 	/* state */
 	struct gen_state gen;
 	struct one_text state, callback;
