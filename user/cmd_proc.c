@@ -95,8 +95,8 @@ static int several(struct reading *r, const struct one_found *found)
 		memset(&names, 0, sizeof(names));
 		if (!snap_proc_image(&r->vm, found->v[i].addr, &image))
 			snap_proc_names(&r->vm, &image, &names);
-		n += snprintf(hint + n, sizeof(hint) - n, "%s%s (%.40s)", i ? ", " : "one of: ", pid,
-			      names.initial_call ? names.initial_call : "-");
+		n += snprintf(hint + n, sizeof(hint) - n, "%s%s (%.40s)", i ? ", " : "one of: ",
+			      pid, names.initial_call ? names.initial_call : "-");
 		proc_names_free(&names);
 		if (n >= sizeof(hint))
 			break;
@@ -196,7 +196,8 @@ static void notes(struct reading *r, struct proc_state *s)
 	if (one->bins_partial)
 		reading_note(r, "binaries: there are more than were walked");
 	if (one->dict_size > one->ndict)
-		reading_note(r, "dictionary: %zu of %zu keys are shown", one->ndict, one->dict_size);
+		reading_note(r, "dictionary: %zu of %zu keys are shown", one->ndict,
+			     one->dict_size);
 	if (one->census.first_cut || !s->reader.text_left)
 		reading_note(r, "terms: there is more text than may be kept, the rest is left out");
 	if (one->stack_cut)

@@ -120,7 +120,7 @@ const struct column proc_columns[] = {
 };
 const size_t proc_ncolumns = ARRAY_SIZE(proc_columns);
 
-/* --- items of JSON --------------------------------------------------------------------------------- */
+/* --- items of JSON ---------------------------------------------------------------------------- */
 
 static struct item *list(void)
 {
@@ -352,9 +352,10 @@ void proc_report(struct vm *vm, struct proc_row *row, bool json, size_t limit, s
 
 void proc_row_free(struct proc_row *r)
 {
-	struct item *items[] = { r->stacktrace, r->location, r->backtrace, r->registers, r->messages,
-				 r->census, r->dictionary, r->links, r->monitors, r->monitored_by,
-				 r->suspending, r->ancestors, r->binaries, r->gc, r->heap };
+	struct item *items[] = { r->stacktrace, r->location, r->backtrace, r->registers,
+				 r->messages, r->census, r->dictionary, r->links, r->monitors,
+				 r->monitored_by, r->suspending, r->ancestors, r->binaries, r->gc,
+				 r->heap };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(items); i++)
@@ -366,7 +367,7 @@ void proc_row_free(struct proc_row *r)
 	memset(r, 0, sizeof(*r));
 }
 
-/* --- order of roots ----------------------------------------------------------------------------------- */
+/* --- order of roots --------------------------------------------------------------------------- */
 
 static const struct heap_sum *sorting;
 

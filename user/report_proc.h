@@ -21,7 +21,8 @@ struct proc_row {
 	uint64_t memory;
 	/* filled by proc_report(): what JSON has, that is no number and no text */
 	struct item *stacktrace, *location, *backtrace, *registers, *messages, *census, *dictionary;
-	struct item *links, *monitors, *monitored_by, *suspending, *ancestors, *binaries, *gc, *heap;
+	struct item *links, *monitors, *monitored_by, *suspending, *ancestors, *binaries;
+	struct item *gc, *heap;
 };
 
 extern const struct column proc_columns[];

@@ -49,7 +49,7 @@ static size_t columns_of(const char *s)
 /* A line with a lead, cut where it is too long. */
 static void put(struct text *x, struct text_block *b, const char *lead, const char *s, size_t len)
 {
-	size_t room = x->width - (columns_of(lead) < x->width - 8 ? columns_of(lead) : x->width - 8);
+	size_t used = columns_of(lead), room = used + 8 < x->width ? x->width - used : 8;
 	int n = fitting(s, len, room);
 
 	if ((size_t)n < len && !x->all)
@@ -116,7 +116,7 @@ static void more(struct text_block *b, const char *what, size_t shown_n, size_t 
 		report_line(b, "  ... %zu more %s (-l 0 shows all)", n - shown_n, what);
 }
 
-/* --- head --------------------------------------------------------------------------------------- */
+/* --- head ------------------------------------------------------------------------------------- */
 
 static void family_line(struct text *x, struct text_block *b)
 {
@@ -216,7 +216,7 @@ static void head(struct text *x)
 	family_line(x, b);
 }
 
-/* --- stack and state ---------------------------------------------------------------------------- */
+/* --- stack and state -------------------------------------------------------------------------- */
 
 static void stack(struct text *x)
 {
@@ -271,7 +271,7 @@ static void state(struct text *x)
 	put_term(x, b, "  ", one->state.text, STATE_LINES);
 }
 
-/* --- messages --------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 static void census(struct text *x)
 {
@@ -307,7 +307,8 @@ static void census(struct text *x)
 		report_line(b, "  there are more than could be walked");
 	b = report_block(x->t, "first messages");
 	for (i = 0; i < c->nfirst; i++) {
-		snprintf(from, sizeof(from), "%.30s", c->first[i].sender ? c->first[i].sender : "-");
+		snprintf(from, sizeof(from), "%.30s",
+			 c->first[i].sender ? c->first[i].sender : "-");
 		snprintf(lead, sizeof(lead), "  %zu %s%s: ", i + 1,
 			 c->first[i].in_transit ? "in transit, from " : "from ", from);
 		put_term(x, b, lead, c->first[i].text ? c->first[i].text : "(not decoded yet)",
@@ -315,7 +316,7 @@ static void census(struct text *x)
 	}
 }
 
-/* --- dictionary, links, binaries -------------------------------------------------------------------- */
+/* --- dictionary, links, binaries -------------------------------------------------------------- */
 
 static void dictionary(struct text *x)
 {
@@ -420,7 +421,7 @@ static void binaries(struct text *x)
 	free(v);
 }
 
-/* --- heap ---------------------------------------------------------------------------------------------- */
+/* --- heap ------------------------------------------------------------------------------------- */
 
 static void heap_row(struct text *x, struct text_block *b, const char *indent, const char *label,
 		     uint64_t words, uint64_t of)

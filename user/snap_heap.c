@@ -250,7 +250,7 @@ bool heap_word(struct heap *h, vmaddr_t addr, uint64_t *w)
 	return heap_word_no(h, n, w);
 }
 
-/* --- objects ------------------------------------------------------------------------------------ */
+/* --- objects ---------------------------------------------------------------------------------- */
 
 static bool map_shape(struct heap *h, vmaddr_t at, uint64_t hdr, struct heap_shape *s)
 {
@@ -332,7 +332,7 @@ bool heap_shape(struct heap *h, vmaddr_t at, uint64_t hdr, struct heap_shape *s)
 	return s->words < HEAP_WORDS_MAX;
 }
 
-/* --- the trace ------------------------------------------------------------------------------------ */
+/* --- the trace -------------------------------------------------------------------------------- */
 
 bool heap_marked(struct heap *h, uint64_t n)
 {
@@ -402,7 +402,7 @@ uint64_t heap_trace(struct heap *h, eterm_t t)
 	return sum;
 }
 
-/* --- all of it ------------------------------------------------------------------------------------- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 int snap_heap_trace(struct heap *h, struct terms *ts, struct heap_sum *s)
 {
@@ -436,7 +436,7 @@ int snap_heap_trace(struct heap *h, struct terms *ts, struct heap_sum *s)
 	return h->err;
 }
 
-/* --- roots ------------------------------------------------------------------------------------------ */
+/* --- roots ------------------------------------------------------------------------------------ */
 
 void heap_root_add(struct heap_sum *s, const char *label, eterm_t term)
 {

@@ -27,7 +27,7 @@ struct heap_root {
 /* Part of the largest root, in the order of a walk down: a part, then parts of it. */
 struct heap_part {
 	unsigned int level; /* 0: of the root's term */
-	char *label;	    /* "element 3", "key cache"; NULL: all the others of this level, together */
+	char *label;	    /* "element 3", "key cache"; NULL: all others of this level */
 	eterm_t term;
 	uint64_t words;	    /* what it reaches and none before it does */
 	uint64_t others;    /* label NULL: how many they are */

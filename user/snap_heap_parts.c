@@ -219,7 +219,8 @@ static void add_own(struct heap_sum *s, const struct level *l, eterm_t t, unsign
 	if ((t & 3) == 1)
 		snprintf(buf, sizeof(buf), "cells of a list of %llu", (unsigned long long)l->no);
 	else if (heap_word(l->h, t & ~7ULL, &hdr) && (hdr & 0x3f) == (old ? 0x3c : 0x2c))
-		snprintf(buf, sizeof(buf), "nodes of a map of %llu keys", (unsigned long long)l->no);
+		snprintf(buf, sizeof(buf), "nodes of a map of %llu keys",
+			 (unsigned long long)l->no);
 	else
 		snprintf(buf, sizeof(buf), "itself, with %llu elements", (unsigned long long)l->no);
 	add_part(s, (struct heap_part){ .level = depth, .label = xstrdup(buf), .term = t,

@@ -16,7 +16,7 @@
 #define BIN_BATCH 512
 #define TRACE_DEPTH 8 /* backtrace_depth, as it is by default */
 
-/* --- between two looks -------------------------------------------------------------------------- */
+/* --- between two looks ------------------------------------------------------------------------ */
 
 /* Nothing was moved or freed between two looks: no collection. */
 static bool same_heap(const struct proc_image *a, const struct proc_image *b)
@@ -94,10 +94,11 @@ gone:
 	return -ESRCH;
 }
 
-/* --- texts ---------------------------------------------------------------------------------------- */
+/* --- texts ------------------------------------------------------------------------------------ */
 
 /*
- * All terms together have a budget: a million frames may each have the same large term in a register.
+ * All terms together have a budget: a million frames may each have the same large term in a
+ * register.
  */
 static struct one_text limited(struct one_reader *r, eterm_t t, const struct term_limits *lim)
 {
@@ -135,7 +136,7 @@ static void free_text(struct one_text *t)
 	memset(t, 0, sizeof(*t));
 }
 
-/* --- settings --------------------------------------------------------------------------------------- */
+/* --- settings --------------------------------------------------------------------------------- */
 
 uint64_t one_raw(const unsigned char *raw, unsigned int off)
 {
@@ -189,7 +190,7 @@ static bool read_settings(struct one_reader *r, struct one *one, const struct pr
 	return true;
 }
 
-/* --- stack ------------------------------------------------------------------------------------------- */
+/* --- stack ------------------------------------------------------------------------------------ */
 
 const char *one_stack_why(enum stack_status s)
 {
@@ -271,7 +272,7 @@ static bool read_stack(struct one_reader *r, struct one *one, const struct proc_
 	return true;
 }
 
-/* --- state ------------------------------------------------------------------------------------------- */
+/* --- state ------------------------------------------------------------------------------------ */
 
 #define OWN_WORDS 512
 
@@ -357,7 +358,7 @@ static bool read_state(struct one_reader *r, struct one *one, const struct proc_
 	return true;
 }
 
-/* --- dictionary -------------------------------------------------------------------------------------- */
+/* --- dictionary ------------------------------------------------------------------------------- */
 
 /* Calls fn for each pair; false where it is no dictionary: the pairs are not as many as it says. */
 bool one_dict(struct one_reader *r, vmaddr_t dict,
@@ -447,7 +448,7 @@ static bool read_dict(struct one_reader *r, struct one *one, const struct proc_i
 	return one_dict(r, p->dictionary, on_pair, &a);
 }
 
-/* --- links and monitors -------------------------------------------------------------------------------- */
+/* --- links and monitors ----------------------------------------------------------------------- */
 
 static void add_peer(struct one_peers *to, char *text, enum ml_type type)
 {
@@ -515,7 +516,7 @@ static bool read_links(struct one_reader *r, struct one *one, const struct proc_
 	return true;
 }
 
-/* --- messages -------------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 static bool read_messages(struct one_reader *r, struct one *one, const struct proc_image *p,
 			  const char **why)
@@ -536,7 +537,7 @@ static bool read_messages(struct one_reader *r, struct one *one, const struct pr
 	return true;
 }
 
-/* --- binaries --------------------------------------------------------------------------------------------- */
+/* --- binaries --------------------------------------------------------------------------------- */
 
 static void on_ref(void *arg, vmaddr_t binary)
 {
@@ -583,7 +584,7 @@ static bool read_binaries(struct one_reader *r, struct one *one, const struct pr
 	return true;
 }
 
-/* --- all of it --------------------------------------------------------------------------------------------- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 static const struct {
 	part_fn *read;

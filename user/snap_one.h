@@ -3,8 +3,8 @@
  * Everything about one process: finding it, and reading it.
  *
  * A process may run while it is read.  Each part of the answer is read between two looks at the
- * Process: where they differ it is read again, a few times, and then left out, with a note.  So each
- * part is true of a moment; of a process at rest all are of the same.
+ * Process: where they differ it is read again, a few times, and then left out, with a note.  So
+ * each part is true of a moment; of a process at rest all are of the same.
  *
  * What can be had of a process that runs all the time: what is in the Process itself, its
  * dictionary, links, messages and binaries.  Its stack and registers are in the CPU's registers.
@@ -29,8 +29,8 @@ struct one_found {
  * one_find() - the process that the user means
  * @word: "<0.12.0>", "0.12.0" or "12.0"; a registered name; a label (OTP 27 and later)
  *
- * Names are tried first, then labels.  0, also where there is none; -1 when the process table cannot
- * be read.
+ * Names are tried first, then labels.  0, also where there is none; -1 when the process table
+ * cannot be read.
  */
 int one_find(struct terms *ts, const char *word, struct one_found *found);
 void one_found_free(struct one_found *found);

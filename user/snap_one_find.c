@@ -203,7 +203,7 @@ int one_find(struct terms *ts, const char *word, struct one_found *found)
 		find_pid(ts->vm, &ids, number, serial, found);
 		goto out;
 	}
-	/* 'a b', as the shell has it; control characters as they are, or as this program shows them */
+	/* 'a b', as the shell has it; control characters as they are, or as they are shown */
 	snprintf(bare, sizeof(bare), "%s", word);
 	if (len > 2 && len < sizeof(bare) && word[0] == '\'' && word[len - 1] == '\'')
 		snprintf(bare, sizeof(bare), "%.*s", (int)len - 2, word + 1);

@@ -239,7 +239,7 @@ same_label(Label, N) ->
 label(Name, Label) ->
     named(Name, fun() -> proc_lib:set_label(Label), idle() end).
 
-%% Registers one_mayfly, again and again until one_mayflies is stopped: each lives for a moment only.
+%% Registers one_mayfly, again and again until one_mayflies is stopped: each lives for a moment.
 mayflies() ->
     named(one_mayflies, fun mayflies_loop/0).
 
@@ -339,8 +339,7 @@ gc(Gc) ->
       min_bin_vheap_size => proplists:get_value(min_bin_vheap_size, Gc),
       max_heap_size => Max}.
 
-%% Binaries, with their reference counts: asked for in a process of its own, so that the dictionary's
-%% copies that facts/1 made are gone.
+%% Binaries, with their reference counts; the copies that facts/1 made of the dictionary are gone.
 refs(Name) ->
     erlang:garbage_collect(),
     lists:sort([[A, S, R] || {A, S, R} <- info(whereis(Name), binary)]).
