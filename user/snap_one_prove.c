@@ -15,7 +15,7 @@
 
 struct votes {
 	size_t seen, min_heap, vheap, token, fvalue, ftrace, parent; /* that are as expected */
-	size_t max_bad, psd_bad, psd_owner;
+	size_t max_bad, fvalue_bad, psd_bad, psd_owner;
 };
 
 static uint64_t word(const unsigned char *raw, unsigned int off)
@@ -49,6 +49,7 @@ static void vote(struct vm *vm, const unsigned char *raw, struct votes *v)
 {
 	const struct layout_fields *f = &vm->lay->f;
 	uint64_t nil = vm->lay->facts->nil, parent = word(raw, f->proc_parent);
+	uint64_t fvalue = word(raw, f->proc_fvalue);
 	uint64_t max = word(raw, f->proc_max_heap_size) >> (vm->lay->otp >= 27 ? 3 : 2);
 
 	v->seen++;
@@ -57,7 +58,8 @@ static void vote(struct vm *vm, const unsigned char *raw, struct votes *v)
 		    word(raw, f->proc_min_vheap_size) >= 10;
 	v->max_bad += max && max < word(raw, f->proc_min_heap_size);
 	v->token += word(raw, f->proc_seq_token) == nil;
-	v->fvalue += word(raw, f->proc_fvalue) == nil;
+	v->fvalue += fvalue == nil;
+	v->fvalue_bad += fvalue && !(fvalue & 3);
 	v->ftrace += word(raw, f->proc_ftrace) == nil;
 	v->parent += term_is_pid(parent) || term_is_atom(parent) || parent == nil;
 	vote_psd(vm, raw, v);
@@ -105,8 +107,9 @@ void one_prove(struct one_reader *r)
 			vote(r->vm, raw, &v);
 	snap_proc_ids_free(&ids);
 	r->gc_proven = gc_in_a_row(f) && most(v.min_heap, &v) && most(v.vheap, &v) && !v.max_bad;
-	r->roots_proven = most(v.token, &v) && most(v.fvalue, &v) && most(v.ftrace, &v) &&
-			  most(v.parent, &v);
+	/* the value of an exception stays after it was caught: many have one */
+	r->roots_proven = most(v.token, &v) && 8 * v.fvalue > v.seen && !v.fvalue_bad &&
+			  most(v.ftrace, &v) && most(v.parent, &v);
 	r->psd_proven = v.psd_owner && !v.psd_bad;
 	log_step("proc: %zu processes: settings %s, roots %s, process specific data %s, objects %s",
 		 v.seen, r->gc_proven ? "proven" : "not as expected",

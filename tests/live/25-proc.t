@@ -66,6 +66,7 @@ def same_as_node(node, names, what, at_least):
 
 
 def facts(node):
+    ebt.ok(row(node, "code_server")["heap"], "a heap is told of a node with no process of ours")
     started(node)
     same_as_node(node, NAMES, "all kinds of processes", 500)
     want = node.eval("one:refs(one_bins)")
