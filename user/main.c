@@ -14,7 +14,44 @@
 #define WANT_ALL (WANT_ALLOC | WANT_BIN | WANT_CARRIER | WANT_GC)
 
 static const struct cmd commands[] = {
-	{ "trace", "where a node's memory goes, and who holds it: all of the below at once", WANT_ALL,
+	{ "info", "a node at a glance: how near its limits it is, how busy, how configured", 0, cmd_info,
+	  "",
+	  "  ebeam info                       processes, ports, atoms and memory against limits\n"
+	  "  ebeam info -v                    and the atoms that were made last\n", false },
+	{ "ps", "Erlang processes: memory, queues, what they do and whom they wait for", 0, cmd_ps,
+	  "[--by KEY] [--binaries] [--full]",
+	  "  ebeam ps                         the 20 with most memory\n"
+	  "  ebeam ps --sort message_queue_len   longest queues first\n"
+	  "  ebeam ps --by waits_for          who keeps others waiting\n"
+	  "  ebeam ps --by initial_call --sort memory\n"
+	  "  ebeam ps -i 2                    what changes, every 2 s\n", false },
+	{ "proc", "everything about one process: what it does, waits for, holds, and is sent", 0,
+	  cmd_proc, "PID|NAME [--depth N] [--max-terms N]",
+	  "  ebeam proc logger                a registered name\n"
+	  "  ebeam proc '<0.123.0>' -l 0      all of it, nothing cut\n"
+	  "  ebeam proc 0.123.0 --json        one JSON document\n", true },
+	{ "mem", "where the memory is: allocators, erlang:memory(), and the way to RSS", 0, cmd_mem,
+	  "[--each]",
+	  "  ebeam mem                        the OS says 15 GB, the node 7: what is the rest?\n"
+	  "  ebeam mem --each --sort usage    instances of allocators, one by one\n"
+	  "  ebeam mem -i 10                  and what has changed, each 10 s\n", false },
+	{ "carrier", "how full carriers are, block by block; --trace: created and destroyed",
+	  WANT_CARRIER, cmd_carrier, "[--each | --map | --by creator|type | --trace]",
+	  "  ebeam carrier --map              how full each carrier is, at a glance\n"
+	  "  ebeam carrier --each --sort usage  the carriers that are fullest\n"
+	  "  ebeam carrier --by creator       who allocated the binaries that there are\n"
+	  "  ebeam carrier --trace -d 300     rare events: watching long costs next to nothing\n", false },
+	{ "ets", "tables: owner, rows, memory, and the binaries their rows keep", 0, cmd_ets,
+	  "[--binaries] [--by owner|type|name]",
+	  "  ebeam ets -n rabbit              the largest tables\n"
+	  "  ebeam ets --binaries             and what refc binaries their rows keep alive\n"
+	  "  ebeam ets -i 10 --sort memory_change   those that grow\n"
+	  "  ebeam ets --by owner             summed up by owning process\n", false },
+	{ "port", "ports: owner, queue, bytes in and out", 0, cmd_port, "[--by name|driver|owner]",
+	  "  ebeam port -n rabbit             longest queues first, then most traffic\n"
+	  "  ebeam port -i 5 --sort output_change   who writes most\n"
+	  "  ebeam port --by name             how many of each kind\n", false },
+	{ "trace", "where memory goes and who holds it: the other four with one attach", WANT_ALL,
 	  cmd_trace, "[-d SEC]",
 	  "  ebeam trace                      the only Erlang VM of this host, for 10 s\n"
 	  "  ebeam trace -n rabbit -d 60      node rabbit@..., for a minute\n"
@@ -24,91 +61,83 @@ static const struct cmd commands[] = {
 	  "[--by type|process|initial_call]",
 	  "  ebeam alloc -p 812 --by type     what is allocated, whoever does it\n"
 	  "  ebeam alloc --sort frees -l 0    all rows, most frees first\n", false },
-	{ "bin", "refc binaries: who holds, creates and frees them", WANT_BIN, cmd_trace, "--trace",
+	{ "bin", "--trace: refc binaries, and who holds, creates and frees them", WANT_BIN, cmd_trace, "--trace",
 	  "  ebeam bin --trace -d 30          watch for half a minute, then look at who holds\n", false },
-	{ "carrier", "how full carriers are, block by block; --trace: created and destroyed", WANT_CARRIER,
-	  cmd_carrier, "[--each | --map | --by creator|type | --trace]",
-	  "  ebeam carrier --map              how full each carrier is, at a glance\n"
-	  "  ebeam carrier --each --sort usage  the carriers that are fullest\n"
-	  "  ebeam carrier --by creator       who allocated the binaries that there are\n"
-	  "  ebeam carrier --trace -d 300     rare events: watching long costs next to nothing\n", false },
 	{ "gc", "collections and their pauses, by Erlang process", WANT_GC, cmd_trace, "",
 	  "  ebeam gc --sort pause_max_ns     longest pauses first\n", false },
-	{ "info", "a node at a glance: how near its limits it is, how busy, how configured", 0, cmd_info,
-	  "",
-	  "  ebeam info                       processes, ports, atoms and memory against limits\n"
-	  "  ebeam info -v                    and the atoms that were made last\n", false },
-	{ "ets", "tables: owner, rows, memory, and the binaries their rows keep", 0, cmd_ets,
-	  "[--binaries] [--by owner|type|name]",
-	  "  ebeam ets -n rabbit              the largest tables\n"
-	  "  ebeam ets --binaries             and what refc binaries their rows keep alive\n"
-	  "  ebeam ets -i 10 --sort memory_change   those that grow\n"
-	  "  ebeam ets --by owner             summed up by owning process\n", false },
-	{ "ps", "Erlang processes: memory, queues, what they do and whom they wait for", 0, cmd_ps,
-	  "[--by KEY] [--binaries] [--full]",
-	  "  ebeam ps                         the 20 with most memory\n"
-	  "  ebeam ps --sort message_queue_len   longest queues first\n"
-	  "  ebeam ps --by waits_for          who keeps others waiting\n"
-	  "  ebeam ps --by initial_call --sort memory\n"
-	  "  ebeam ps -i 2                    what changes, every 2 s\n", false },
-	{ "port", "ports: owner, queue, bytes in and out", 0, cmd_port, "[--by name|driver|owner]",
-	  "  ebeam port -n rabbit             longest queues first, then most traffic\n"
-	  "  ebeam port -i 5 --sort output_change   who writes most\n"
-	  "  ebeam port --by name             how many of each kind\n", false },
-	{ "mem", "where the memory is: allocators, erlang:memory(), and the way to RSS", 0, cmd_mem,
-	  "[--each]",
-	  "  ebeam mem                        the OS says 15 GB, the node 7: what is the rest?\n"
-	  "  ebeam mem --each --sort usage    instances of allocators, one by one\n"
-	  "  ebeam mem -i 10                  and what has changed, each 10 s\n", false },
-	{ "proc", "everything about one process: what it does, waits for, holds, and is sent", 0,
-	  cmd_proc, "PID|NAME [--depth N] [--max-terms N]",
-	  "  ebeam proc logger                a registered name\n"
-	  "  ebeam proc '<0.123.0>' -l 0      all of it, nothing cut\n"
-	  "  ebeam proc 0.123.0 --json        one JSON document\n", true },
 	{ "list", "the Erlang VMs of this host", 0, cmd_list, "",
 	  "  ebeam list\n  ebeam list --json\n", false },
 	{ "doctor", "what works here: kernel, capabilities, symbols, layout proof, every site", 0,
 	  cmd_doctor, "", "  ebeam doctor -p 812\n", false },
 };
 
-static void usage(FILE *out, const struct cmd *cmd)
-{
-	size_t i;
+#define TRACING "trace alloc bin carrier gc"
+#define READING "info ps proc mem carrier ets port"
 
-	if (cmd) {
-		fprintf(out, "usage: ebeam [-v] %s [-p OS_PID | -n NODE] %s [options]\n\n%s\n",
-			cmd->name, cmd->args, cmd->summary);
-	} else {
-		fprintf(out, "usage: ebeam [-v] COMMAND [-p OS_PID | -n NODE] [options]\n\n"
-			     "Watches a running Erlang VM (beam.smp) from outside: where its memory "
-			     "goes, and what keeps it.\n\ncommands:\n");
-		for (i = 0; i < ARRAY_SIZE(commands); i++)
-			fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
-	}
-	fprintf(out,
-		"\noptions:\n"
-		"  -p, --pid OS_PID          the beam.smp to look at (default: the only one)\n"
-		"  -n, --node NAME           the same by node name, full or short\n"
-		"  -d, --duration SEC        tracing: how long (default 10); Ctrl-C ends early\n"
-		"  -i, --interval SEC        tracing: a report every SEC until stopped\n"
-		"      --max-overhead PCT    tracing: may take PCT %% of any scheduler's time "
-		"(default 2)\n"
-		"      --exact               tracing: watch everything all the time, whatever it "
-		"costs\n"
-		"      --max-processes N     tracing: keep the N heaviest processes apart, sum up "
-		"the rest\n"
-		"                            (default 16384)\n"
-		"      --by KEY              sum up by KEY; alloc: type, process or initial_call;\n"
-		"                            ps: initial_call, current_function, waits_for, status, ...\n"
-		"      --full                ps: walk message queues of any length\n"
-		"      --symbols FILE        names of the VM's functions: its unstripped beam.smp, "
-		"or its\n"
+/* What each option is, and for which commands; NULL: all that look at one node. */
+static const struct { const char *commands, *text; } option_help[] = {
+	{ NULL, "  -p, --pid OS_PID          the beam.smp to look at (default: the only one)\n"
+		"  -n, --node NAME           the same by node name, full or short\n" },
+	{ TRACING, "  -d, --duration SEC        tracing: how long (default 10); Ctrl-C ends early\n" },
+	{ TRACING " " READING,
+	  "  -i, --interval SEC        a report every SEC until stopped, or for -d SEC\n" },
+	{ "ps alloc carrier ets port",
+	  "      --by KEY              sum up by KEY; ps: initial_call, waits_for, status, ...;\n"
+	  "                            alloc: type, process, initial_call; carrier: creator, type;\n"
+	  "                            ets: owner, type, name; port: name, driver, owner\n" },
+	{ "carrier mem", "      --each                a row per carrier; mem: per instance\n" },
+	{ "carrier", "      --map                 how full each carrier is, drawn\n" },
+	{ "ps ets", "      --binaries            refc binaries held by processes, or by rows of tables\n" },
+	{ "ps", "      --full                walk message queues of any length\n" },
+	{ "proc", "      --depth N             nesting of terms that is shown\n"
+		  "      --max-terms N         subterms of each term that are shown\n" },
+	{ "bin carrier", "      --trace               watch by probes for a while\n" },
+	{ TRACING,
+	  "      --max-overhead PCT    tracing: may take PCT % of any scheduler's time (default 2)\n"
+	  "      --exact               tracing: watch everything all the time, whatever it costs\n"
+	  "      --max-processes N     tracing: keep the N heaviest processes apart, sum up the rest\n"
+	  "                            (default 16384)\n" },
+	{ NULL, "      --symbols FILE        names of the VM's functions: its unstripped beam.smp, or its\n"
 		"                            debug file, where none is found by build id\n"
 		"      --json                one JSON document on stdout\n"
 		"      --sort KEY            order of the rows (`--sort help` lists the keys)\n"
 		"  -l, --limit N             rows shown (default 20, in text of `trace` 5; 0: all)\n"
 		"  -v, -vv                   steps taken; everything (on stderr)\n"
-		"  -V, --version             -h, --help\n");
+		"  -V, --version             -h, --help\n" },
+};
+
+static bool has_name(const char *names, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *names; names += strcspn(names, " "), names += *names == ' ')
+		if (!strncmp(names, name, len) && (names[len] == ' ' || !names[len]))
+			return true;
+	return false;
+}
+
+static void usage(FILE *out, const struct cmd *cmd)
+{
+	size_t i;
+
+	if (cmd) {
+		fprintf(out, "usage: ebeam [-v] %s%s%s [-p OS_PID | -n NODE] [options]\n\n%s\n",
+			cmd->name, cmd->args[0] ? " " : "", cmd->args, cmd->summary);
+	} else {
+		fprintf(out, "usage: ebeam [-v] COMMAND [-p OS_PID | -n NODE] [options]\n\n"
+			     "Watches a running Erlang VM (beam.smp) from outside: where its memory "
+			     "goes, and what keeps it.\n\n");
+		for (i = 0; i < ARRAY_SIZE(commands); i++)
+			fprintf(out, "%s  %-9s %s\n",
+				!i ? "commands that read its memory, and set no probe:\n" :
+				!strcmp(commands[i].name, "trace") ? "those that watch it by uprobes:\n" :
+				!strcmp(commands[i].name, "list") ? "and:\n" : "",
+				commands[i].name, commands[i].summary);
+	}
+	fprintf(out, "\noptions:\n");
+	for (i = 0; i < ARRAY_SIZE(option_help); i++)
+		if (!cmd || !option_help[i].commands || has_name(option_help[i].commands, cmd->name))
+			fputs(option_help[i].text, out);
 	if (cmd) {
 		fprintf(out, "\nexamples:\n%s", cmd->examples);
 	} else {
@@ -399,29 +428,19 @@ static const struct cmd *find_command(const char *name)
 	return NULL;
 }
 
-static bool has_name(const char *list, const char *name)
-{
-	size_t len = strlen(name), n;
-
-	for (; *list; list += n + (list[n] == ' ')) {
-		n = strcspn(list, " ");
-		if (n == len && !strncmp(list, name, n))
-			return true;
-	}
-	return false;
-}
-
 /* An option that the command does not have is a mistake, not to be ignored. */
 static int check_scope(const struct cmd *cmd, const struct options *opt)
 {
 	const struct { bool given; const char *option, *commands; } scopes[] = {
-		{ opt->each, "each", "carrier" },
+		{ opt->each, "each", "carrier mem" },
 		{ opt->map, "map", "carrier" },
 		{ opt->binaries, "binaries", "ets ps" },
 		{ opt->depth >= 0, "depth", "proc" },
 		{ opt->max_terms >= 0, "max-terms", "proc" },
+		{ opt->full, "full", "ps" },
 		{ opt->trace, "trace", "bin carrier" },
-		{ opt->exact, "exact", "trace alloc bin carrier gc" },
+		{ opt->exact, "exact", TRACING },
+		{ opt->interval_s >= 0, "interval", TRACING " " READING },
 	};
 	size_t i;
 

@@ -11,7 +11,9 @@ import ebt
 
 # What changes by asking for it; and in the logger's processes, by what the node logs of that.  All
 # others must not move, and ours is between the two.
-MOVING = ("reductions", "memory", "heap_size", "total_heap_size", "minor_gcs")
+# The node's own servers do their work, and some hibernate when nobody has asked for a second.
+MOVING = ("reductions", "memory", "heap_size", "total_heap_size", "minor_gcs", "stack_size",
+          "current_function")
 NUMBERS = """memory message_queue_len reductions total_heap_size heap_size stack_size minor_gcs
     fullsweep_after links monitors monitored_by dictionary_size binary_refs binary_bytes""".split()
 GROUPS = """registered_name label initial_call current_function waits_for status priority
