@@ -73,6 +73,23 @@ static bool gc_in_a_row(const struct layout_fields *f)
 	       f->proc_max_heap_size == f->proc_heap_sz + 24;
 }
 
+/* All of them lie in a Process, or nothing may be read by them. */
+static bool offsets_fit(const struct layout_fields *f)
+{
+	const unsigned int words[] = { f->proc_id, f->proc_min_heap_size, f->proc_min_vheap_size,
+				       f->proc_max_heap_size, f->proc_heap_sz, f->proc_bin_vheap_sz,
+				       f->proc_parent, f->proc_fvalue, f->proc_ftrace,
+				       f->proc_seq_token, f->proc_psd };
+	size_t i;
+
+	if (f->proc_size < 8 || f->proc_size > PROC_BYTES_MAX)
+		return false;
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (words[i] > f->proc_size - 8)
+			return false;
+	return true;
+}
+
 static bool objects_without_gaps(const struct vm *vm)
 {
 	const struct layout_fields *f = &vm->lay->f;
@@ -99,7 +116,7 @@ void one_prove(struct one_reader *r)
 	size_t i;
 
 	r->objects_proven = objects_without_gaps(r->vm);
-	if (f->proc_size > sizeof(raw) || snap_proc_ids(r->vm, &ids))
+	if (!offsets_fit(f) || snap_proc_ids(r->vm, &ids))
 		return;
 	for (i = 0; i < ids.n && v.seen < SAMPLE; i++)
 		if (reader_copy(&r->vm->rd, ids.v[i].addr, raw, f->proc_size) &&

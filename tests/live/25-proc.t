@@ -358,6 +358,11 @@ def moved_fields(node):
                             not says_unknown(value):
                         wrong.append("%s:%s %s: %s is %.200r, not %.200r"
                                      % (field, by, n, key, value, right[n][key]))
+    far = [f for f in FIELDS if f.startswith("proc_")]
+    for field in far:
+        got = run(node, "one_flags", "--json",
+                  env={"EBEAM_TEST_MOVE": "%s:1000000000" % field})
+        ebt.ok(got.status in (0, 2, 3), "%s in no process" % field, got)
     ebt.ok(not wrong, "%d moved fields do not make wrong answers" % done, *wrong[:40])
 
 
