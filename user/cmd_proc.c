@@ -193,6 +193,9 @@ static void notes(struct reading *r, struct proc_state *s)
 		reading_note(r, "messages: there are more than were walked");
 	if (one->links_partial)
 		reading_note(r, "links: there are more than were walked");
+	if (one->monitored_by.unknown)
+		reading_note(r, "monitored_by: %zu resources of NIFs have no name",
+			     one->monitored_by.unknown);
 	if (one->bins_partial)
 		reading_note(r, "binaries: there are more than were walked");
 	if (one->dict_size > one->ndict)

@@ -12,6 +12,8 @@
 #define TRYING_NS 250000000 /* then no part is tried again */
 #define DICT_MAX (1u << 24)
 #define LINKS_MAX 5000000
+#define PEER_TERMS 100 /* a pid, an atom, a reference: what is more is none of them */
+#define PEER_BYTES 4096
 #define BINS_MAX 5000000
 #define BIN_BATCH 512
 #define TRACE_DEPTH 8 /* backtrace_depth, as it is by default */
@@ -456,18 +458,21 @@ static void add_peer(struct one_peers *to, char *text, enum ml_type type)
 		to->cap = to->cap ? 2 * to->cap : 16;
 		to->v = xrealloc(to->v, to->cap * sizeof(*to->v));
 	}
+	to->unknown += !text;
 	to->v[to->n++] = (struct one_peer){ text, ml_type_name(type) };
 }
 
 /* As the node's own lists have it: {Name, Node} where it was monitored by name. */
 static char *peer_text(struct one_reader *r, const struct ml_entry *e)
 {
-	struct term_limits lim = { 0 };
-	char *name, *node, *text;
+	struct term_limits lim = { .max_terms = PEER_TERMS, .max_bytes = PEER_BYTES };
+	char *name, *node, *text, ref[64];
 	size_t size;
 
+	if (e->type == ML_RESOURCE)
+		return term_resource_text(r->ts, e->other, ref, sizeof(ref)) ? xstrdup(ref) : NULL;
 	if (e->kind != ML_MONITOR || !e->name)
-		return e->type == ML_RESOURCE ? NULL : term_text(r->ts, e->other, &lim, NULL);
+		return term_text(r->ts, e->other, &lim, NULL);
 	name = term_text(r->ts, e->name, &lim, NULL);
 	if (e->node)
 		node = term_text(r->ts, e->node, &lim, NULL);

@@ -53,13 +53,14 @@ struct one_pair {
 };
 
 struct one_peer {
-	char *text; /* "<0.12.0>", "{name,node}" */
+	char *text; /* "<0.12.0>", "{name,node}"; NULL: not known */
 	const char *type;
 };
 
 struct one_peers {
 	struct one_peer *v;
 	size_t n, cap;
+	size_t unknown; /* of them have no text */
 };
 
 struct one_binary {

@@ -196,20 +196,20 @@ bool term_element(struct terms *ts, eterm_t tuple, uint64_t n, eterm_t *e)
 
 /* ---- references ------------------------------------------------------------------------- */
 
-/*
- * A magic reference holds a pointer to a magic binary, which has the numbers behind its destructor;
- * the latter is code.
- */
-static bool magic_numbers(struct terms *ts, const uint64_t obj[3], uint32_t num[3])
+/* A magic binary has the numbers behind its destructor, which is code. */
+struct magic {
+	uint64_t destructor;
+	uint32_t num[3], alloc_type;
+	/* and then what a NIF or driver has it for */
+};
+
+static bool magic_numbers(struct terms *ts, vmaddr_t mb, uint32_t num[3])
 {
 	const struct layout_fields *f = &ts->vm->lay->f;
-	struct {
-		uint64_t destructor;
-		uint32_t num[3];
-	} m;
-	uint64_t flags, mb = obj[f->mref_mb / 8 % 3];
+	struct magic m;
+	uint64_t flags;
 
-	if (ts->no_magic || mb % 8 || !word(ts, mb + f->bin_flags, &flags) ||
+	if (mb % 8 || !word(ts, mb + f->bin_flags, &flags) ||
 	    !(flags & BIN_FLAG_MAGIC) ||
 	    !pages_copy(ts->pages, mb + f->bin_data, &m, sizeof(m)) ||
 	    !vm_is_code(ts->vm, m.destructor) || !(m.num[1] & REF_MAGIC_BIT) ||
@@ -235,7 +235,19 @@ static bool local_ref(struct terms *ts, eterm_t t, uint64_t header, struct term_
 		memcpy(r->num, part + ts->vm->lay->f.oref_num / 4, 4 * r->n);
 		return r->num[0] < MAX_REF_NUM0;
 	}
-	return words == 3 && magic_numbers(ts, obj, r->num);
+	return words == 3 && !ts->no_magic &&
+	       magic_numbers(ts, obj[ts->vm->lay->f.mref_mb / 8], r->num);
+}
+
+bool term_resource_text(struct terms *ts, vmaddr_t resource, char *buf, size_t size)
+{
+	uint64_t head = ts->vm->lay->f.bin_data + sizeof(struct magic);
+	uint32_t num[3];
+
+	if (resource < head || !magic_numbers(ts, resource - head, num))
+		return false;
+	snprintf(buf, size, "#Ref<0.%u.%u.%u>", num[2], num[1], num[0]);
+	return true;
 }
 
 /* The name of an external's node; 0 where the VM prints it as its own. */

@@ -8,7 +8,8 @@ import ebt
 
 CONTROL = "one\n\x1b[31m \xe5"
 NAMES = ["one_server", "one_statem", "one_event", "one_caller", "one_monitors", "one_links",
-         "one_bins", "one_stack", "one_dict", "one_flags", "one_suspended", CONTROL,
+         "one_bins", "one_stack", "one_dict", "one_flags", "one_suspended",
+         "one_file", CONTROL,
          "one_hibernated", "one_asleep", "one_nothing", "logger", "code_server",
          "application_controller", "kernel_sup", "rex"]
 SEEDS = 200 if os.environ.get("EBEAM_LONG") else 50
@@ -73,6 +74,17 @@ def facts(node):
     node.quiet()
     ebt.equal(pairs(row(node, "one_bins")["binaries"], "address", "size", "refc"), want,
               "how often its binaries are referred to")
+
+
+def resources(node):
+    """Monitors of NIFs have no process: the node makes references of their resources."""
+    started(node)
+    want = node.eval("one:facts(one_file)")["monitored_by"]
+    ebt.ok(any(m.startswith("#Ref<0.") for m in want), "a resource monitors it", want)
+    ebt.equal(row(node, "one_file")["monitored_by"], want, "by the reference that the node makes")
+    doc = run(node, "one_file", "--json", env={"EBEAM_TEST_MOVE": "bin_flags:8"})
+    if doc.status == 0:
+        ebt.ok(doc.json["rows"][0]["monitored_by"] in (want, [None]), "known, or null", doc.out)
 
 
 def random_terms(node):
@@ -317,7 +329,7 @@ def running(node):
 def text(node):
     started(node)
     for width in (80, 100):
-        for name in NAMES[:16]:
+        for name in NAMES[:17]:
             got = run(node, name, env={"COLUMNS": str(width)})
             wide = [x for x in got.out.splitlines() if len(x) > width]
             ebt.ok(got.status == 0 and not wide and not CONTROLS.search(got.out),
@@ -376,5 +388,5 @@ def says_unknown(value):
 
 
 if __name__ == "__main__":
-    ebt.run(facts, random_terms, states, backtraces, heaps, finding, text, running, short_lives,
+    ebt.run(facts, resources, random_terms, states, backtraces, heaps, finding, text, running, short_lives,
             deep_terms, long_queue, moved_fields)

@@ -52,6 +52,8 @@ start() ->
                                  erlang:suspend_process(P),
                                  idle()
                          end),
+    %% a file is closed when its owner dies: the NIF's resource monitors it
+    named(one_file, fun() -> {ok, _} = file:open("/dev/null", [raw, read]), idle() end),
     named('one\n\e[31m \x{e5}', fun idle/0),
     named(one_hibernated, fun() -> erlang:hibernate(?MODULE, body, [0, x]) end),
     named(one_asleep, fun() -> timer:sleep(infinity) end),
