@@ -16,7 +16,6 @@
 #define PEER_BYTES 4096
 #define BINS_MAX 5000000
 #define BIN_BATCH 512
-#define TRACE_DEPTH 8 /* backtrace_depth, as it is by default */
 
 /* --- between two looks ------------------------------------------------------------------------ */
 
@@ -230,7 +229,7 @@ static bool read_stack(struct one_reader *r, struct one *one, const struct proc_
 	enum stack_status got;
 	struct waits_for w;
 	char text[2 * TERM_TEXT];
-	size_t i, k;
+	size_t i, k, depth;
 
 	(void)p;
 	got = snap_stack_read(r->stacks, &one->who, r->lim.stack_words, &st);
@@ -260,8 +259,9 @@ static bool read_stack(struct one_reader *r, struct one *one, const struct proc_
 	one->nx = st.nx;
 	for (i = 0; i < st.nx; i++)
 		one->x[i] = text_of(r, st.x[i]);
-	one->trace = xcalloc(TRACE_DEPTH, sizeof(*one->trace));
-	one->ntrace = snap_stacktrace(r->stacks, &st, one->trace, TRACE_DEPTH);
+	depth = snap_stacks_depth(r->stacks);
+	one->trace = xcalloc(depth + 1, sizeof(*one->trace));
+	one->ntrace = snap_stacktrace(r->stacks, &st, one->trace, depth);
 	snap_waits_for(r->stacks, &st, &w);
 	one->waits_known = w.known;
 	if (w.known && waits_for_text(r->vm, &w, text, sizeof(text)))
@@ -277,6 +277,7 @@ static bool read_stack(struct one_reader *r, struct one *one, const struct proc_
 /* --- state ------------------------------------------------------------------------------------ */
 
 #define OWN_WORDS 512
+#define STATE_WORDS 4096 /* of the stack */
 
 /* Terms that sys:get_state makes of others: words of our own, that the printer follows. */
 struct own_terms {
@@ -329,7 +330,8 @@ static bool read_state(struct one_reader *r, struct one *one, const struct proc_
 	eterm_t t = 0, both[2];
 
 	(void)p;
-	got = snap_stack_read(r->stacks, &one->who, 0, &st);
+	/* a loop's registers are in its innermost frame */
+	got = snap_stack_read(r->stacks, &one->who, STATE_WORDS, &st);
 	if (got != STACK_OK) {
 		*why = one_stack_why(got);
 		snap_stack_free(&st);

@@ -124,10 +124,12 @@ static bool all_roots(struct one_reader *r, struct one *one, const struct proc_i
 	enum stack_status got;
 
 	got = snap_stack_read(r->stacks, &one->who, 0, &st);
-	if (got == STACK_OK && !st.cut)
-		stack_roots(one, &st);
-	else
+	if (got != STACK_OK)
 		*why = one_stack_why(got);
+	else if (st.cut)
+		*why = "its stack has too many frames";
+	else
+		stack_roots(one, &st);
 	snap_stack_free(&st);
 	if (*why || !one_dict(r, p->dictionary, root_of_key, &a) ||
 	    !one_dict(r, p->dictionary, root_of_list, &a) ||

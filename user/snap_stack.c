@@ -56,7 +56,9 @@ static bool offsets_fit(const struct layout_fields *f)
 	for (i = 0; i < ARRAY_SIZE(words); i++)
 		if (words[i] > f->proc_size - 8 || words[i] & 7)
 			return false;
+	/* args_fit() reads what follows them */
 	return f->proc_size <= STACK_PROC_MAX && f->proc_arity <= f->proc_size - 16 &&
+	       f->proc_arg_reg <= f->proc_size - 16 &&
 	       (f->proc_arity_size == 1 || f->proc_arity_size == 8) &&
 	       f->proc_def_arg_reg <= f->proc_size - 8 * NDEF_ARG_REG &&
 	       f->proc_current == f->proc_initial + 24 && f->proc_parent == f->proc_current + 8 &&
@@ -284,6 +286,8 @@ static void make_frames(struct snap_stacks *s, struct stack *st)
 			fr->ny = i + 1 - fr->y;
 		}
 	}
+	/* what is left over belongs to frames that are not there: of the heap's roots, too */
+	st->cut |= i < st->nwords;
 	st->capacity = cap;
 }
 

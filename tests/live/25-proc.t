@@ -166,6 +166,12 @@ def backtraces(node):
         ebt.ok(all(g.startswith("Catch") == w.startswith("Catch")
                    for f, h in zip(got, want) for g, w in zip(f[1], h[1])),
                name + ": catches", got, want)
+    for depth in (3, 20):
+        old = node.eval("erlang:system_flag(backtrace_depth, %d)" % depth)
+        want = node.eval("length(element(2, process_info(whereis(one_caller), "
+                         "current_stacktrace)))")
+        ebt.equal(len(row(node, "one_caller")["stacktrace"]), want, "backtrace_depth %d" % depth)
+        node.eval("erlang:system_flag(backtrace_depth, %d)" % old)
 
 
 def heaps(node):
@@ -388,5 +394,5 @@ def says_unknown(value):
 
 
 if __name__ == "__main__":
-    ebt.run(facts, resources, random_terms, states, backtraces, heaps, finding, text, running, short_lives,
-            deep_terms, long_queue, moved_fields)
+    ebt.run(facts, resources, random_terms, states, backtraces, heaps, finding, text, running,
+            short_lives, deep_terms, long_queue, moved_fields)
