@@ -8,8 +8,8 @@
 #define CHUNK_SHIFT 13 /* 8192 words, 64 KiB */
 #define CHUNK_WORDS (1UL << CHUNK_SHIFT)
 #define CHUNKS_KEPT 4096 /* 256 MiB */
-#define HEAP_WORDS_MAX (1ULL << 37) /* a TiB: no heap */
-#define FRAGS_MAX 1000000
+#define HEAP_WORDS_MAX (1ULL << 33) /* 64 GiB: its marks take one */
+#define FRAGS_MAX 1000000 /* fragments and messages, all together */
 #define DEPTH_MAX (1UL << 22) /* entries of the stack of a trace: 64 MiB */
 
 /* --- the copy --------------------------------------------------------------------------------- */
@@ -60,7 +60,8 @@ static bool add_frag(struct heap *h, vmaddr_t frag, vmaddr_t *next)
 	const struct layout_fields *f = &h->vm->lay->f;
 	uint64_t used, size;
 
-	if ((frag & 7) || !reader_u64(&h->vm->rd, frag + f->frag_next, next) ||
+	if (h->nfrags++ == FRAGS_MAX || (frag & 7) ||
+	    !reader_u64(&h->vm->rd, frag + f->frag_next, next) ||
 	    !reader_u64(&h->vm->rd, frag + f->frag_used_size, &used) ||
 	    !reader_u64(&h->vm->rd, frag + f->frag_alloc_size, &size) || used > size ||
 	    !add_area(h, frag + f->frag_mem, used))
@@ -71,10 +72,8 @@ static bool add_frag(struct heap *h, vmaddr_t frag, vmaddr_t *next)
 
 static bool add_frags(struct heap *h, vmaddr_t frag)
 {
-	size_t n;
-
-	for (n = 0; frag; n++)
-		if (n == FRAGS_MAX || !add_frag(h, frag, &frag))
+	while (frag)
+		if (!add_frag(h, frag, &frag))
 			return false;
 	return true;
 }
@@ -84,15 +83,13 @@ static bool add_message_frags(struct heap *h, vmaddr_t msg)
 {
 	const struct layout_fields *f = &h->vm->lay->f;
 	uint64_t attached;
-	size_t n;
 
-	for (n = 0; msg; n++) {
-		if (n == FRAGS_MAX || (msg & 7) ||
+	while (msg)
+		if (h->nfrags++ == FRAGS_MAX || (msg & 7) ||
 		    !reader_u64(&h->vm->rd, msg + f->msg_attached, &attached) ||
 		    !add_frags(h, attached == 1 ? msg + f->msg_frag : attached) ||
 		    !reader_u64(&h->vm->rd, msg + f->msg_next, &msg))
 			return false;
-	}
 	return true;
 }
 
@@ -112,12 +109,10 @@ static bool find_areas(struct heap *h, const struct proc_image *p)
 	       add_frags(h, p->mbuf) && add_message_frags(h, p->msg_frag) && number_areas(h);
 }
 
-struct heap *snap_heap_open(struct vm *vm, const struct proc_image *p, const char **why,
-			    bool *again)
+struct heap *snap_heap_open(struct vm *vm, const struct proc_image *p, const char **why)
 {
 	struct heap *h;
 
-	*again = true;
 	if (!p->still) {
 		*why = "it runs";
 		return NULL;

@@ -58,10 +58,9 @@ struct heap;
  * snap_heap_open() - copy the heap of a process that does not run
  * @p: of just now; the caller looks again after snap_heap_trace(), whether it is still so
  *
- * NULL with @why where it cannot be had; *again: the same may work a moment later.
+ * NULL with @why where it cannot be had; a moment later the same may work.
  */
-struct heap *snap_heap_open(struct vm *vm, const struct proc_image *p, const char **why,
-			    bool *again);
+struct heap *snap_heap_open(struct vm *vm, const struct proc_image *p, const char **why);
 void snap_heap_close(struct heap *h);
 
 /**

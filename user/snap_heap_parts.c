@@ -37,7 +37,8 @@ static char *part_label(struct level *l, enum label_kind kind, uint64_t no, eter
 	switch (kind) {
 	case LABEL_KEY:
 		text = term_text(l->ts, key, &lim, NULL);
-		snprintf(buf, sizeof(buf), "key %s", text);
+		memcpy(buf, "key ", 4);
+		text_escape(text, strlen(text), buf + 4, sizeof(buf) - 4);
 		free(text);
 		break;
 	case LABEL_ELEMENT:
@@ -109,7 +110,9 @@ static void list_parts(struct level *l, eterm_t t)
 			return;
 		t = w[1];
 	}
-	part(l, LABEL_TAIL, 0, 0, t);
+	/* [] is no part: there would be one more than there are */
+	if (!term_is_nil(l->ts, t))
+		part(l, LABEL_TAIL, 0, 0, t);
 }
 
 static void flat_map_parts(struct level *l, vmaddr_t at)
@@ -148,6 +151,8 @@ static void hash_map_parts(struct level *l, eterm_t root)
 				return;
 			if (t != root)
 				take(l, t);
+			if (l->h->err)
+				return;
 			path[depth].at = (t & ~7ULL) + 8 * s.from;
 			path[depth++].left = s.n;
 		} else if ((t & 3) == 1) { /* a pair */

@@ -21,6 +21,7 @@ struct heap {
 	struct vm *vm;
 	struct area *areas; /* by address */
 	size_t nareas, areas_cap, last;
+	size_t nfrags; /* so far; messages among them */
 	uint64_t words;
 	uint64_t **chunks;
 	size_t nchunks, *kept, nkept, oldest; /* kept: a ring of those that are loaded */

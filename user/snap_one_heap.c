@@ -13,14 +13,18 @@
 static void root_of_key(void *arg, eterm_t pair, eterm_t key, eterm_t value, eterm_t list)
 {
 	struct term_limits lim = { .depth = 5, .max_terms = 30, .max_bytes = 60 };
+	static const char lead[] = "dictionary ";
 	struct one_arg *a = arg;
 	char label[160] = "dictionary, other keys", *text;
+	size_t n = sizeof(lead) - 1;
 
 	(void)value;
 	(void)list;
 	if (a->one->heap.nroots < ROOT_KEYS) {
 		text = term_text(a->r->ts, key, &lim, NULL);
-		snprintf(label, sizeof(label), "dictionary %s", text);
+		memcpy(label, lead, sizeof(lead));
+		/* cut between characters */
+		text_escape(text, strlen(text), label + n, sizeof(label) - n);
 		free(text);
 	}
 	heap_root_add(&a->one->heap, label, pair);
@@ -148,10 +152,9 @@ bool one_read_heap(struct one_reader *r, struct one *one, const struct proc_imag
 		      const char **why)
 {
 	struct heap *h;
-	bool again;
 	int err = -EAGAIN;
 
-	h = snap_heap_open(r->vm, p, why, &again);
+	h = snap_heap_open(r->vm, p, why);
 	if (!h)
 		return false;
 	if (all_roots(r, one, p, why)) {

@@ -208,6 +208,15 @@ def heaps(node):
             ebt.equal(heap["used_words"] - heap["garbage_words"], live,
                       name + ": a full collection leaves what is no garbage")
     node.eval("one:stop(one_sizes)")
+    # a key that is cut where its label ends: between characters
+    node.eval("register(one_long, spawn(fun() -> put(list_to_atom(lists:duplicate(255, 229)), "
+              "lists:seq(1, 5000)), receive stop -> ok end end))")
+    node.quiet()
+    heap = row(node, "one_long")["heap"]
+    ebt.ok([p for p in heap["parts"] if p["part"] == "cells of a list of 5000"],
+           "a list is as long as it is", heap["parts"])
+    ebt.ok(heap["roots"][0]["root"].startswith("dictionary \xe5\xe5"), "its key", heap["roots"])
+    node.eval("one_long ! stop")
 
 
 def long_queue(node):
