@@ -24,7 +24,7 @@ struct proc_state {
 	struct ps ps;
 	struct code *code;
 	struct snap_stacks *stacks;
-	char ps_why[200], why[200];
+	char ps_why[200], code_why[200], why[200];
 	struct one_reader reader;
 	struct proc_row row;
 	struct one_found found;
@@ -69,7 +69,7 @@ static int open_proc(struct reading *r)
 	pages_open(&s->pages, &r->vm.rd, PAGES_BYTES);
 	terms_open(&s->terms, &r->vm, &s->pages);
 	snap_ps_open(&s->ps, &r->vm, s->ps_why, sizeof(s->ps_why));
-	s->code = code_open(&r->vm, s->why, sizeof(s->why));
+	s->code = code_open(&r->vm, s->code_why, sizeof(s->code_why));
 	s->stacks = snap_stacks_open(&r->vm, s->code, s->why, sizeof(s->why));
 	s->reader.vm = &r->vm;
 	s->reader.ts = &s->terms;
@@ -83,7 +83,7 @@ static int open_proc(struct reading *r)
 }
 
 /* Several processes have the label: which of them is the user's to say. */
-static int several(struct reading *r, const struct one_found *found)
+static int several(struct reading *r, const struct one_found *found, const char *word)
 {
 	struct proc_names names;
 	struct proc_image image;
@@ -103,7 +103,7 @@ static int several(struct reading *r, const struct one_found *found)
 	}
 	if (i < found->n && n + 4 < sizeof(hint))
 		snprintf(hint + n, sizeof(hint) - n, ", ...");
-	return fail(EXIT_USAGE, hint, "%zu processes have the label %s", found->n, r->opt->object);
+	return fail(EXIT_USAGE, hint, "%zu processes have the label %.200s", found->n, word);
 }
 
 static int find(struct reading *r, struct proc_state *s)
@@ -125,7 +125,7 @@ static int find(struct reading *r, struct proc_state *s)
 			    "no process has the name%s %.200s",
 			    r->vm.lay->otp >= 27 ? " or label" : "", word);
 	if (s->found.n > 1)
-		return several(r, &s->found);
+		return several(r, &s->found, word);
 	s->who = s->found.v[0];
 	return 0;
 }
@@ -135,7 +135,6 @@ static void fill_row(struct reading *r, struct proc_state *s)
 	struct proc_row *row = &s->row;
 	const struct one *one = &row->one;
 	const struct code_at *at = NULL;
-	struct proc_names names;
 	char text[2 * TERM_TEXT];
 	unsigned char raw[1024];
 	eterm_t label, name;
@@ -159,7 +158,6 @@ static void fill_row(struct reading *r, struct proc_state *s)
 	if (snap_ps_label(&s->ps, &row->ps, &label))
 		row->label = term_text(&s->terms, label, NULL, NULL);
 	snap_ps_initial_call(&s->ps, &row->ps, mfa);
-	memset(&names, 0, sizeof(names));
 	if (term_mfa_text(&r->vm, mfa[0], mfa[1], mfa[2], text, sizeof(text)))
 		row->initial_call = xstrdup(text);
 	if (s->stacks && r->vm.lay->f.proc_size <= sizeof(raw) &&
@@ -181,6 +179,8 @@ static void notes(struct reading *r, struct proc_state *s)
 
 	if (s->ps_why[0])
 		reading_note(r, "%s", s->ps_why);
+	if (!s->code)
+		reading_note(r, "functions: %s", s->code_why);
 	for (i = 0; i < ONE_PARTS; i++)
 		if (one->missing[i])
 			reading_note(r, "%s: %s", names[i], one->missing[i]);

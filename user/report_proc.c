@@ -189,7 +189,8 @@ static void message_items(struct proc_row *r)
 	}
 	r->census = item_new(ITEM_OBJECT);
 	item_set(r->census, "messages", c->partial ? item_new(ITEM_NULL) : item_u64(c->messages));
-	item_set(r->census, "in_transit", item_u64(c->in_transit));
+	item_set(r->census, "in_transit",
+		 c->partial ? item_new(ITEM_NULL) : item_u64(c->in_transit));
 	item_set(r->census, "examined", item_u64(c->examined));
 	item_set(r->census, "undecoded", item_u64(c->undecoded));
 	rows = item_set(r->census, "shapes", list());
@@ -346,7 +347,7 @@ void proc_report(struct vm *vm, struct proc_row *row, bool json, size_t limit, s
 		heap_items(row);
 	} else {
 		t->rows_hidden = true;
-		proc_text(vm, row, limit, t);
+		proc_text(row, limit, t);
 	}
 }
 

@@ -33,9 +33,8 @@ void proc_report(struct vm *vm, struct proc_row *row, bool json, size_t limit, s
 void proc_row_free(struct proc_row *row);
 
 /* report_proc_text.c: the blocks.  @limit: entries of lists, and lines of terms; 0: all. */
-void proc_text(struct vm *vm, const struct proc_row *row, size_t limit, struct table *t);
+void proc_text(const struct proc_row *row, size_t limit, struct table *t);
 /* What fills the heap, most first, and the order of roots in it; to be freed. */
 size_t *proc_heap_order(const struct heap_sum *h);
-
 
 #endif

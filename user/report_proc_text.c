@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDENT 6 /* of terms; PROC_COLUMN - 1: where the printer has them begin */
 #define TERM_LINES 8
 #define STATE_LINES 24
 #define REGISTER_LINES 5
@@ -16,7 +15,6 @@
 #define SHARE_MIN 0.005
 
 struct text {
-	struct vm *vm;
 	const struct proc_row *r;
 	struct table *t;
 	size_t limit, width;
@@ -195,7 +193,8 @@ static void head(struct text *x)
 	if (r->name)
 		n += snprintf(line + n, sizeof(line) - n, "  %s", r->name);
 	if (r->label && n < sizeof(line))
-		n += snprintf(line + n, sizeof(line) - n, "  label %.200s", r->label);
+		n += snprintf(line + n, sizeof(line) - n, "  label %.*s",
+			      fitting(r->label, strlen(r->label), 100), r->label);
 	if (r->have_ps && n < sizeof(line))
 		n += snprintf(line + n, sizeof(line) - n, "  %s", snap_ps_status(r->ps.state));
 	if (r->current_function && n < sizeof(line))
@@ -203,7 +202,7 @@ static void head(struct text *x)
 	put(x, b, "", line, strlen(line));
 	if (r->one.waits_for) {
 		n = snprintf(line, sizeof(line), "  waits for   %s", r->one.waits_for);
-		if (r->one.waits_name && r->one.waits_name[0])
+		if (r->one.waits_name && r->one.waits_name[0] && n < sizeof(line))
 			n += snprintf(line + n, sizeof(line) - n, " %.300s", r->one.waits_name);
 		if (r->one.waits_in && n < sizeof(line))
 			snprintf(line + n, sizeof(line) - n, ", in %.300s", r->one.waits_in);
@@ -277,7 +276,8 @@ static void census(struct text *x)
 {
 	const struct census *c = &x->r->one.census;
 	size_t i, most = x->limit;
-	char title[160], lead[96], from[32];
+	char title[160], lead[160];
+	const char *from;
 	struct text_block *b;
 	double scale = c->examined ? (double)c->messages / c->examined : 0;
 
@@ -307,10 +307,10 @@ static void census(struct text *x)
 		report_line(b, "  there are more than could be walked");
 	b = report_block(x->t, "first messages");
 	for (i = 0; i < c->nfirst; i++) {
-		snprintf(from, sizeof(from), "%.30s",
-			 c->first[i].sender ? c->first[i].sender : "-");
-		snprintf(lead, sizeof(lead), "  %zu %s%s: ", i + 1,
-			 c->first[i].in_transit ? "in transit, from " : "from ", from);
+		from = c->first[i].sender ? c->first[i].sender : "-";
+		snprintf(lead, sizeof(lead), "  %zu %s%.*s: ", i + 1,
+			 c->first[i].in_transit ? "in transit, from " : "from ",
+			 fitting(from, strlen(from), 24), from);
 		put_term(x, b, lead, c->first[i].text ? c->first[i].text : "(not decoded yet)",
 			 TERM_LINES);
 	}
@@ -487,9 +487,9 @@ static void heap(struct text *x)
 	free(order);
 }
 
-void proc_text(struct vm *vm, const struct proc_row *row, size_t limit, struct table *t)
+void proc_text(const struct proc_row *row, size_t limit, struct table *t)
 {
-	struct text x = { vm, row, t, limit, out_text_width(), !limit };
+	struct text x = { row, t, limit, out_text_width(), !limit };
 
 	head(&x);
 	stack(&x);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SHAPE_DEPTH 2
+#define MESSAGE_EXTRA 256 /* what keeping a message takes besides its text: millions are short */
 #define SLOTS (4 * CENSUS_SHAPES) /* of the hash, a power of two */
 
 struct counting {
@@ -50,6 +51,7 @@ static void count_shape(struct counting *k, char *shape)
 static void keep(struct counting *k, const struct msgq_message *m)
 {
 	struct census *c = k->c;
+	struct term_limits sender = { .max_terms = 100, .max_bytes = 4096 };
 	struct census_message *to;
 	char pid[64];
 	size_t len;
@@ -58,7 +60,6 @@ static void keep(struct counting *k, const struct msgq_message *m)
 		c->first_cut = true;
 		return;
 	}
-
 	if (c->nfirst == k->first_cap) {
 		k->first_cap = k->first_cap ? 2 * k->first_cap : 16;
 		c->first = xrealloc(c->first, k->first_cap * sizeof(*c->first));
@@ -66,16 +67,17 @@ static void keep(struct counting *k, const struct msgq_message *m)
 	to = &c->first[c->nfirst++];
 	memset(to, 0, sizeof(*to));
 	to->in_transit = m->in_transit;
+	len = MESSAGE_EXTRA;
 	if (m->term) {
 		to->text = term_text(k->ts, m->term, &k->lim->text, &to->cut);
-		len = strlen(to->text);
-		*k->lim->text_left -= len < *k->lim->text_left ? len : *k->lim->text_left;
+		len += strlen(to->text);
 	}
+	*k->lim->text_left -= len < *k->lim->text_left ? len : *k->lim->text_left;
 	if (term_is_pid(m->from)) {
 		term_pid_text(k->ts->vm, m->from, pid, sizeof(pid));
 		to->sender = xstrdup(pid);
 	} else if (m->term && term_is_boxed(m->from)) {
-		to->sender = term_text(k->ts, m->from, NULL, NULL);
+		to->sender = term_text(k->ts, m->from, &sender, NULL);
 	}
 }
 
@@ -183,7 +185,6 @@ void snap_census(struct terms *ts, const struct msgq_head *head, const struct ce
 	c->partial = sums.partial;
 	c->bytes = sums.bytes;
 	c->bytes_known = sums.words_known && !sums.partial;
-	c->known = true;
 	qsort(c->rows, c->nrows, sizeof(*c->rows), most_first);
 	if (k.rest)
 		c->rows[c->nrows++] = (struct census_row){ NULL, k.rest };

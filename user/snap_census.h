@@ -30,7 +30,6 @@ struct census_message {
 
 struct census {
 	struct msgq_len len;
-	bool known;		 /* false: it moved while it was walked, again and again */
 	uint64_t messages;	 /* walked, in transit too */
 	uint64_t in_transit;	 /* of them */
 	uint64_t undecoded;	 /* of those examined: from another node, no term yet */
@@ -49,7 +48,7 @@ struct census_limits {
 	size_t first;	   /* messages kept; SIZE_MAX: all */
 	uint64_t examined; /* 0: all */
 	struct term_limits text;
-	uint64_t *text_left; /* bytes of text that may still be kept */
+	uint64_t *text_left; /* bytes that texts may still take, with what keeping them takes */
 };
 
 /* Of the queue of @head, which is of just now: the caller looks again whether it moved. */

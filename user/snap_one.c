@@ -10,7 +10,8 @@
 #define TRIES 40
 #define TRY_NS 2000000
 #define TRYING_NS 250000000 /* then no part is tried again */
-#define DICT_MAX (1u << 24)
+#define DICT_MAX (1u << 24) /* slots, and keys */
+#define TEXT_EXTRA 64 /* what keeping a text takes besides it: many are short */
 #define LINKS_MAX 5000000
 #define PEER_TERMS 100 /* a pid, an atom, a reference: what is more is none of them */
 #define PEER_BYTES 4096
@@ -112,7 +113,7 @@ static struct one_text limited(struct one_reader *r, eterm_t t, const struct ter
 		return to;
 	}
 	to.text = term_text(r->ts, t, lim, &to.cut);
-	len = strlen(to.text);
+	len = strlen(to.text) + TEXT_EXTRA;
 	r->text_left -= len < r->text_left ? len : r->text_left;
 	return to;
 }
@@ -364,10 +365,9 @@ static bool read_state(struct one_reader *r, struct one *one, const struct proc_
 
 /* --- dictionary ------------------------------------------------------------------------------- */
 
-/* Calls fn for each pair; false where it is no dictionary: the pairs are not as many as it says. */
 bool one_dict(struct one_reader *r, vmaddr_t dict,
-		      void (*fn)(void *arg, eterm_t pair, eterm_t key, eterm_t value,
-				 eterm_t list), void *arg)
+	      void (*fn)(void *arg, eterm_t pair, eterm_t key, eterm_t value, eterm_t list),
+	      void *arg)
 {
 	const struct layout_fields *f = &r->vm->lay->f;
 	uint64_t *slots, arity, num, seen = 0;
@@ -381,6 +381,8 @@ bool one_dict(struct one_reader *r, vmaddr_t dict,
 	    !reader_copy(&r->vm->rd, dict + f->dict_num, &num, sizeof(num)))
 		return false;
 	num &= 0xffffffff;
+	if (num > DICT_MAX)
+		return false;
 	slots = xcalloc(size + 1, 8);
 	if (!reader_copy(&r->vm->rd, dict + f->dict_data, slots, 8 * (size_t)size))
 		goto out;
@@ -430,7 +432,7 @@ static void on_pair(void *arg, eterm_t pair, eterm_t key, eterm_t value, eterm_t
 
 	(void)pair;
 	(void)list;
-	if (name && !strcmp(name, "$ancestors"))
+	if (name && !one->ancestors && !strcmp(name, "$ancestors"))
 		take_ancestors(a->r, one, value);
 	one->dict_size++;
 	if (a->r->lim.entries && one->ndict >= a->r->lim.entries)

@@ -105,7 +105,6 @@ struct one {
 	size_t dict_size; /* ndict, or more than were kept */
 	struct one_text *ancestors;
 	size_t nancestors;
-	bool ancestors_known;
 	/* links and monitors */
 	struct one_peers links, monitors, monitored_by, suspending;
 	bool links_partial;
