@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define LEAF_TEXT 3200
-#define BIG_MAX_WORDS (1u << 16) /* 4 million bits: larger ones are cut off by the budget anyway */
 #define OTP_MAYBE 27		 /* `maybe' and `else' are words of the language by default */
 
 static const char *const reserved[] = {
@@ -61,6 +60,12 @@ size_t term_char(const char *s, size_t n, uint32_t *c)
 			return 1;
 		}
 		*c = *c << 6 | (s[i] & 0x3f);
+	}
+	/* longer than need be, surrogates, beyond Unicode: no text may have them */
+	if ((len == 3 && *c < 0x800) || (len == 4 && (*c < 0x10000 || *c > 0x10ffff)) ||
+	    (*c >= 0xd800 && *c <= 0xdfff)) {
+		*c = b;
+		return 1;
 	}
 	return len;
 }
@@ -147,6 +152,16 @@ char *term_atom_quoted(struct terms *ts, eterm_t atom)
 	return out;
 }
 
+static size_t emulator_char(uint32_t c, char *out)
+{
+	char safe[16];
+	size_t n = utf8_put(c, out);
+
+	/* what steers a terminal's direction of writing and the like */
+	text_escape(out, n, safe, sizeof(safe));
+	return memcmp(out, safe, n) ? (size_t)sprintf(out, "\\x{%X}", c) : n;
+}
+
 /*
  * As the emulator prints an atom: words of the language as they are, @ only in quotes, and
  * control characters in octal digits, without leading zeros.  (Of characters beyond ASCII it prints
@@ -172,7 +187,7 @@ static size_t emulator_atom(const char *name, size_t n, char *out)
 		else if (c < ' ' || (c >= 0x7f && c < 0xa0))
 			at += sprintf(out + at, "\\%o", c);
 		else
-			at += utf8_put(c, out + at);
+			at += emulator_char(c, out + at);
 	}
 	if (quote)
 		out[at++] = '\'';
@@ -252,7 +267,7 @@ static char *big_text(struct terms *ts, eterm_t t, uint64_t header)
 	uint64_t n = header >> 6, *words;
 	char *text;
 
-	if (!n || n > BIG_MAX_WORDS)
+	if (!n || n > TERM_BIG_MAX)
 		return NULL;
 	words = xcalloc(n, sizeof(*words));
 	text = pages_copy(ts->pages, term_addr(t) + 8, words, 8 * n) ?

@@ -96,7 +96,7 @@ static void map_shape(struct terms *ts, eterm_t t, struct text_out *o)
 		return;
 	}
 	put(o, "#{");
-	while (term_map_next(&w, &key, &value) && n < SHAPE_ELEMENTS) {
+	while (n < SHAPE_ELEMENTS && term_map_next(&w, &key, &value)) {
 		put(o, n++ ? "," : "");
 		if (term_is_atom(key))
 			put_atom(ts, key, o);

@@ -22,6 +22,9 @@ static inline vmaddr_t term_addr(eterm_t t)
 /* Kind of a boxed term, and its header. */
 enum term_kind term_boxed(struct terms *ts, eterm_t t, uint64_t *header);
 
+/* Words of an integer that is printed: its digits take a time that grows with their square. */
+#define TERM_BIG_MAX 2048
+
 /* A bit string: @bits of them from bit @at behind @addr, the highest bit of a byte first. */
 struct term_bits {
 	vmaddr_t addr;

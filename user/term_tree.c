@@ -483,7 +483,7 @@ static struct tree *leaf(struct tree_build *b, eterm_t term)
 struct tree *tree_make(struct tree_build *b, eterm_t t, int64_t depth)
 {
 	struct tree *made;
-	uint64_t header;
+	uint64_t header = 0;
 
 	if (depth == 0 || b->nested == MAX_NESTING || spent(b))
 		return dots(b);
@@ -504,6 +504,9 @@ struct tree *tree_make(struct tree_build *b, eterm_t t, int64_t depth)
 			break;
 		case KIND_RECORD:
 			made = record(b, t, depth);
+			break;
+		case KIND_BIG:
+			made = header >> 6 > TERM_BIG_MAX ? dots(b) : leaf(b, t);
 			break;
 		default:
 			made = leaf(b, t);

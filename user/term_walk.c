@@ -76,6 +76,9 @@ static bool hash_enter(struct term_map_walk *w, eterm_t child)
 	} else if (term_boxed(w->ts, child, &header) == KIND_MAP &&
 		   map_node(header) == MAP_NODE_BITMAP) {
 		n = hash_children(header, term_addr(child), &first);
+		/* nodes that all lead to one without pairs: 16^40 ways to find none */
+		if (!n)
+			return false;
 	} else {
 		return false;
 	}
@@ -317,9 +320,11 @@ bool term_flat_size(struct terms *ts, eterm_t t, uint64_t *budget, uint64_t *wor
 		}
 		if (!w.n)
 			break;
-		ok = word(ts, w.v[w.n - 1].addr, &t);
+		ok = *budget && word(ts, w.v[w.n - 1].addr, &t);
 		if (!ok)
 			break;
+		/* a hostile tuple is as long as memory */
+		--*budget;
 		w.v[w.n - 1].addr += 8;
 		if (!--w.v[w.n - 1].n)
 			w.n--;

@@ -145,6 +145,7 @@ static struct {
 	const char *want;
 } roots[MAX_ROOTS];
 static unsigned int nroots;
+static eterm_t wide_map, no_pairs, vast; /* no roots: see beyond() */
 static int otp;
 static uint64_t nil;
 
@@ -257,6 +258,22 @@ static eterm_t deep(unsigned int n)
 	return t;
 }
 
+/* A hash map of @levels of nodes; both children of each are the one below, which has none. */
+static eterm_t bare_map(unsigned int levels)
+{
+	eterm_t t = put(map_header(1, 0, 0)) | 2;
+	vmaddr_t at;
+
+	for (; levels; levels--, t = at | 2) {
+		at = put(map_header(levels > 1 ? 1 : 3, levels == 1, 3));
+		if (levels == 1)
+			put(1);
+		put(t);
+		put(t);
+	}
+	return t;
+}
+
 static void build(void)
 {
 	eterm_t t = 1 << 6 | 0xb /* true */, f = 0xb /* false */, cyclic, shared, many[40];
@@ -321,6 +338,9 @@ static void build(void)
 	for (i = 0; i < 40; i++)
 		many[i] = pair(t, string("some text"));
 	root(tuple(40, many), NULL);
+	wide_map = flat_map(17, many, many);
+	no_pairs = bare_map(38);
+	vast = put(3000ULL << 6 | 8) | 2;
 }
 
 /* No control character but line breaks; valid UTF-8. */
@@ -415,6 +435,22 @@ static void helpers(struct vm_with_heap *v)
 	free(s);
 }
 
+static void beyond(struct vm_with_heap *v)
+{
+	char *s;
+	bool cut;
+
+	s = term_shape(&v->ts, wide_map, 1);
+	ok(strstr(s, ",_ => _,...}"), "otp %d: a key that is left out is told: %s", otp, s);
+	free(s);
+	s = term_text(&v->ts, no_pairs, NULL, NULL);
+	is_str(s, "#{?}", "otp %d: a map of nodes without pairs comes to an end", otp);
+	free(s);
+	s = term_text(&v->ts, vast, NULL, &cut);
+	ok(cut && !strcmp(s, "..."), "otp %d: an integer of 200 kbit is cut: %.60s", otp, s);
+	free(s);
+}
+
 static void garble(void)
 {
 	unsigned int i, n = 1 + rnd(rnd(3) ? 6 : 60), at;
@@ -502,6 +538,7 @@ static void release(int of, unsigned int rounds)
 	terms_open(&v.ts, &v.vm, &v.pages);
 	right_terms(&v);
 	helpers(&v);
+	beyond(&v);
 	hostile(&v, rounds);
 	pages_close(&v.pages);
 	vm_close(&v.vm);
