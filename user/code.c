@@ -171,7 +171,8 @@ static bool module_functions(struct code *c, struct code_module_info *m)
 	if (m->functions[0] < first + 8 * (n + 1) || m->functions[n] > m->end)
 		return false;
 	for (i = 0; i < n; i++)
-		if (m->functions[i + 1] < m->functions[i] + f->codeinfo_mfa + 24)
+		if (m->functions[i + 1] > m->end ||
+		    m->functions[i + 1] < m->functions[i] + f->codeinfo_mfa + 24)
 			return false;
 	return true;
 }

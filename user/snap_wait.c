@@ -236,15 +236,23 @@ static void read_registers(struct snap_stacks *s, struct wait_batch *b)
 static void read_monitors(struct snap_stacks *s, struct wait_batch *b)
 {
 	struct read_req *req = b->req;
-	size_t i;
+	uint64_t faults = s->vm->rd.faults;
+	size_t i, n = 0;
 
+	/* who is starting a process may have none */
 	for (i = 0; i < b->n; i++) {
 		b->block[i].addr = b->stack[i].monitors;
-		req[i] = (struct read_req){ b->block[i].addr, b->block[i].raw, MONITOR_BLOCK, false };
+		b->block[i].ok = false;
+		if (b->block[i].addr)
+			req[n++] = (struct read_req){ b->block[i].addr, b->block[i].raw,
+						      MONITOR_BLOCK, false };
 	}
-	reader_batch(&s->vm->rd, req, b->n);
-	for (i = 0; i < b->n; i++)
-		b->block[i].ok = req[i].ok;
+	reader_batch(&s->vm->rd, req, n);
+	/* more than the node of the tree is asked for: what lies behind it need not be there */
+	s->vm->rd.faults = faults;
+	for (i = n = 0; i < b->n; i++)
+		if (b->block[i].addr)
+			b->block[i].ok = req[n++].ok;
 	for (i = 0; i < b->n; i++)
 		req[i] = (struct read_req){ b->stack[i].addr, b->again[i], s->vm->lay->f.proc_size,
 					    false };

@@ -51,8 +51,8 @@ void snap_waits_for_many(struct snap_stacks *s, const struct proc_id *who,
 bool snap_may_wait(struct snap_stacks *s, const void *raw);
 
 /*
- * "<0.17.0>", "#Port<0.5>", "name@node" of one that was monitored by name at another node, or the
- * node of a remote process, "node"; false and "" where it waits for nobody.
+ * "<0.17.0>", "#Port<0.5>", "{name,node}" of one that was monitored by name at another node, or
+ * "process at node" of another remote process; false and "" where it waits for nobody.
  */
 bool waits_for_text(struct vm *vm, const struct waits_for *w, char *buf, size_t size);
 

@@ -94,14 +94,17 @@ static bool read_node(struct snap_stacks *s, vmaddr_t addr, struct monitor_block
 {
 	const struct layout_fields *f = &s->vm->lay->f;
 	unsigned char raw[NODE_BYTES];
-	uint64_t ref[3];
+	uint64_t ref[3], faults;
 
 	memset(n, 0, sizeof(*n));
 	if (addr & 7)
 		return false;
 	if (!block->ok || block->addr != addr) {
+		faults = s->vm->rd.faults;
 		block->addr = addr;
 		block->ok = reader_copy(&s->vm->rd, addr, block->raw, sizeof(block->raw));
+		/* it need not all be there; what is needed is read again, below */
+		s->vm->rd.faults = faults;
 	}
 	if (!bytes_at(s, block, addr, raw, f->ml_size))
 		return false;

@@ -97,8 +97,6 @@ bool term_ref_equal(struct terms *ts, eterm_t a, eterm_t b);
  */
 bool term_resource_text(struct terms *ts, vmaddr_t resource, char *buf, size_t size);
 bool term_is_map(struct terms *ts, eterm_t t);
-/* The pid of a process, where it is a local pid; of an external one false. */
-bool term_local_pid(eterm_t t);
 
 /* Words of a boxed object with its header, without what its terms lead to; 0: it is none. */
 uint64_t term_object_words(struct terms *ts, vmaddr_t addr);

@@ -117,11 +117,6 @@ bool term_is_nil(const struct terms *ts, eterm_t t)
 	return t == ts->vm->lay->facts->nil;
 }
 
-bool term_local_pid(eterm_t t)
-{
-	return term_is_pid(t);
-}
-
 bool term_small(eterm_t t, int64_t *n)
 {
 	*n = (int64_t)t >> 4;
