@@ -13,7 +13,7 @@
 #define MFA_BATCH 512
 #define SAMPLE 8
 
-/* --- where r[] is ------------------------------------------------------------------------------- */
+/* --- where r[] is ----------------------------------------------------------------------------- */
 
 static uint64_t word_at(const void *raw, size_t off)
 {
@@ -66,12 +66,13 @@ static bool offsets_fit(const struct layout_fields *f)
 	       f->ranges_allocated <= f->ranges_stride - 8 && f->range_stride >= 16 &&
 	       f->range_stride <= 64 && f->range_start <= f->range_stride - 8 &&
 	       f->range_end <= f->range_stride - 8 && !(f->ranges_stride & 7) &&
-	       f->code_functions <= CODE_HEADER_MAX && f->code_num_functions <= CODE_HEADER_MAX - 8 &&
+	       f->code_functions <= CODE_HEADER_MAX &&
+	       f->code_num_functions <= CODE_HEADER_MAX - 8 &&
 	       f->code_line_table <= CODE_HEADER_MAX - 8 &&
 	       f->code_literal_area <= CODE_HEADER_MAX - 8 && f->codeinfo_mfa <= 64;
 }
 
-/* --- copying the arrays ------------------------------------------------------------------------- */
+/* --- copying the arrays ----------------------------------------------------------------------- */
 
 static int by_start(const void *a, const void *b)
 {
@@ -109,7 +110,8 @@ static unsigned char *copy_arrays(struct vm *vm, vmaddr_t at, size_t *len)
 	for (i = 0, *len = 0; i < NRANGES; i++) {
 		n = word_at(head + i * f->ranges_stride, f->ranges_n);
 		to = raw + *len;
-		if (n && !reader_copy(&vm->rd, word_at(head + i * f->ranges_stride, f->ranges_modules),
+		if (n && !reader_copy(&vm->rd,
+				      word_at(head + i * f->ranges_stride, f->ranges_modules),
 				      to, n * f->range_stride))
 			continue;
 		for (k = 0, last = 0; k < n; k++, last = end) {
@@ -147,7 +149,7 @@ static void take_modules(struct code *c)
 			c->modules[c->n++] = c->modules[i];
 }
 
-/* --- a module ----------------------------------------------------------------------------------- */
+/* --- a module --------------------------------------------------------------------------------- */
 
 /* Copies and proves its function table. */
 static bool module_functions(struct code *c, struct code_module_info *m)
@@ -194,8 +196,8 @@ static bool module_named(struct code *c, struct code_module_info *m)
 	for (from = 0; from < m->n; from += k) {
 		k = m->n - from < MFA_BATCH ? m->n - from : MFA_BATCH;
 		for (i = 0; i < k; i++)
-			req[i] = (struct read_req){ m->functions[from + i] + f->codeinfo_mfa, mfa[i],
-						    sizeof(mfa[i]), false };
+			req[i] = (struct read_req){ m->functions[from + i] + f->codeinfo_mfa,
+						    mfa[i], sizeof(mfa[i]), false };
 		reader_batch(&c->vm->rd, req, k);
 		for (i = 0; i < k; i++) {
 			if (!req[i].ok || mfa[i][0] != mfa[0][0] || !term_is_atom(mfa[i][1]) ||
@@ -214,10 +216,12 @@ static bool module_named(struct code *c, struct code_module_info *m)
 static bool module_open(struct code *c, struct code_module_info *m)
 {
 	if (m->state == MODULE_UNTRIED) {
-		m->state = module_functions(c, m) && module_named(c, m) ? MODULE_GOOD : MODULE_REFUSED;
+		m->state = module_functions(c, m) && module_named(c, m) ? MODULE_GOOD :
+									  MODULE_REFUSED;
 		if (m->state == MODULE_REFUSED) {
 			m->name = 0;
-			log_all("code: what is at %#llx is no module", (unsigned long long)m->start);
+			log_all("code: what is at %#llx is no module",
+				(unsigned long long)m->start);
 		}
 	}
 	return m->state == MODULE_GOOD;
@@ -247,7 +251,7 @@ static struct code_module_info *module_at(struct code *c, vmaddr_t pc)
 	return NULL;
 }
 
-/* --- what is at an address ---------------------------------------------------------------------- */
+/* --- what is at an address -------------------------------------------------------------------- */
 
 static size_t bucket(vmaddr_t key)
 {
@@ -347,7 +351,7 @@ vmaddr_t code_return(const struct code *c, vmaddr_t pc)
 	return pc - (c->vm->jit ? 1 : 8);
 }
 
-/* --- open, refresh, close ----------------------------------------------------------------------- */
+/* --- open, refresh, close --------------------------------------------------------------------- */
 
 static void forget_entries(struct code *c)
 {
@@ -408,8 +412,8 @@ struct hit {
 };
 
 /*
- * The file's writable data, as it is in memory now; places that look like r[], each tried.  Zeros around
- * it may look like records that are not used: the place with the most that are is the one.
+ * The file's writable data, as it is in memory now; places that look like r[], each tried.  Zeros
+ * around it may look like records that are not used: the place with the most that are is the one.
  */
 static void search_segment(struct code *c, const struct segment_map *seg, struct hit *hit)
 {
@@ -514,7 +518,7 @@ bool code_refresh(struct code *c)
 	return true;
 }
 
-/* --- questions ---------------------------------------------------------------------------------- */
+/* --- questions -------------------------------------------------------------------------------- */
 
 bool code_is_module(struct code *c, eterm_t module)
 {

@@ -47,8 +47,8 @@ void code_close(struct code *c);
 /**
  * code_refresh() - copy the ranges again where code was loaded or purged since
  *
- * Before each round of a command that repeats.  Pointers to struct code_at got before are void where
- * it returns true; false: nothing has changed.
+ * Before each round of a command that repeats.  Pointers to struct code_at got before are void
+ * where it returns true; false: nothing has changed.
  */
 bool code_refresh(struct code *c);
 

@@ -3,10 +3,10 @@
  * The line table of a module: which file and line a code address comes from.
  *
  * func_tab[k] points into one array of code addresses, those of function k up to func_tab[k + 1];
- * the last one that is not above the address tells, by its place in the whole array, the location in
- * loc_tab: the line in 24 bits, and above them the file, in 2 bytes or 4.  Until 24 file 0 is the
- * module's own name, and file n is the atom n - 1 of fname_ptr; from 25 on file n is a literal string
- * n of it.  beam_ranges.c: lookup_loc(); beam_code.h.
+ * the last one that is not above the address tells, by its place in the whole array, the location
+ * in loc_tab: the line in 24 bits, and above them the file, in 2 bytes or 4.  Until 24 file 0 is
+ * the module's own name, and file n is the atom n - 1 of fname_ptr; from 25 on file n is a literal
+ * string n of it.  beam_ranges.c: lookup_loc(); beam_code.h.
  */
 #include "code_private.h"
 #include "term.h"
@@ -19,8 +19,8 @@
 #define MAX_FILES 256
 
 /*
- * The table is one block: func_tab, n + 1 pointers; the code addresses that they point to, and where
- * the code ends; the file names, where fname_ptr points to; the locations.
+ * The table is one block: func_tab, n + 1 pointers; the code addresses that they point to, and
+ * where the code ends; the file names, where fname_ptr points to; the locations.
  */
 static bool lines_open(struct code *c, struct code_module_info *m)
 {

@@ -2,10 +2,10 @@
 /*
  * The state of a gen_server, gen_statem or gen_event that waits for a message, from its stack.
  *
- * What the loop was called with is kept while it waits: its arguments are the last y registers of its
- * frame, the first argument lowest on the stack.  Releases differ in what they are:
+ * What the loop was called with is kept while it waits: its arguments are the last y registers of
+ * its frame, the first argument lowest on the stack.  Releases differ in what they are:
  *
- *	gen_server:loop/7		Parent, Name, State, Module (from 26 or 27: #callback_cache{}), ...
+ *	gen_server:loop/7		Parent, Name, State, Module (26+: #callback_cache{}), ...
  *	gen_server:loop/5, loop_hibernate/4	(from 28 or 29) #server_data{}, State, ...
  *	gen_statem:loop_receive/3, loop/3, loop_hibernate/3
  *					#params{}, Debug, #state{{State, Data}, ...}
@@ -67,7 +67,7 @@ static size_t list(struct snap_stacks *s, eterm_t t, eterm_t *out, size_t max)
 	return n;
 }
 
-/* A name is the process's own pid, an atom, or the name of {global, Name} or {via, Module, Name}. */
+/* The process's own pid, an atom, or the name of {global, Name} or {via, Module, Name}. */
 static bool is_name(const struct stack *st, eterm_t t)
 {
 	return !term_is_pid(t) || t == st->id;

@@ -41,7 +41,7 @@ static uint64_t arity_of(const struct layout_fields *f, const void *raw)
 	return word(raw, f->proc_arity) & 0xffffffff;
 }
 
-/* --- proof -------------------------------------------------------------------------------------- */
+/* --- proof ------------------------------------------------------------------------------------ */
 
 /*
  * What is known of the fields around: u.initial and reg are proven at attach, and the order of the
@@ -213,7 +213,7 @@ void snap_stacks_refresh(struct snap_stacks *s)
 		memset(s->roles, 0, sizeof(s->roles));
 }
 
-/* --- current function --------------------------------------------------------------------------- */
+/* --- current function ------------------------------------------------------------------------- */
 
 const struct code_at *snap_current_function(struct snap_stacks *s, const void *raw)
 {
@@ -229,7 +229,7 @@ const struct code_at *snap_current_function(struct snap_stacks *s, const void *r
 	return at->known ? at : NULL;
 }
 
-/* --- stacks ------------------------------------------------------------------------------------- */
+/* --- stacks ----------------------------------------------------------------------------------- */
 
 static bool is_cp(uint64_t w)
 {
@@ -237,9 +237,9 @@ static bool is_cp(uint64_t w)
 }
 
 /*
- * A return address.  With frame pointers, the word beside it points up the stack, or is 0 in the last
- * frame.  Tracing puts frames of its own there, with a pointer to a function's name and arity: there
- * is no code to return to.
+ * A return address.  With frame pointers, the word beside it points up the stack, or is 0 in the
+ * last frame.  Tracing puts frames of its own there, with a pointer to a function's name and arity:
+ * there is no code to return to.
  */
 static bool is_return(struct snap_stacks *s, const struct stack *st, uint64_t w)
 {
@@ -272,14 +272,16 @@ static void make_frames(struct snap_stacks *s, struct stack *st)
 
 	st->nframes = 0;
 	fr = add_frame(st, &cap);
-	*fr = (struct stack_frame){ .pc = st->i, .at = s->code ? code_at(s->code, st->i) : &nowhere };
+	*fr = (struct stack_frame){ .pc = st->i,
+				    .at = s->code ? code_at(s->code, st->i) : &nowhere };
 	for (i = 0; i < st->nwords && st->nframes < MAX_FRAMES; i++) {
 		w = st->words[i];
 		if (is_return(s, st, w)) {
 			fr = add_frame(st, &cap);
 			*fr = (struct stack_frame){
 				.sp = st->stop + 8 * i, .pc = w, .y = i + 1,
-				.at = s->code ? code_at(s->code, code_return(s->code, w)) : &nowhere };
+				.at = s->code ? code_at(s->code, code_return(s->code, w)) :
+						&nowhere };
 		} else if (is_cp(w) && i + 1 < st->nwords && is_return(s, st, st->words[i + 1])) {
 			continue; /* a frame pointer */
 		} else {
@@ -295,8 +297,8 @@ static void make_frames(struct snap_stacks *s, struct stack *st)
 bool snap_stack_same(const struct snap_stacks *s, const void *a, const void *b)
 {
 	const struct layout_fields *f = &s->vm->lay->f;
-	const unsigned int words[] = { f->proc_id, f->proc_i, f->proc_stop, f->proc_hend, f->proc_heap,
-				       f->proc_htop, f->proc_reds, f->proc_arg_reg };
+	const unsigned int words[] = { f->proc_id, f->proc_i, f->proc_stop, f->proc_hend,
+				       f->proc_heap, f->proc_htop, f->proc_reds, f->proc_arg_reg };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(words); i++)
@@ -345,7 +347,8 @@ int snap_stack_prepare(struct snap_stacks *s, const struct proc_id *who, const v
 	if (words)
 		req[n++] = (struct read_req){ st->stop, st->words, 8 * words, false };
 	if (st->nx)
-		req[n++] = (struct read_req){ word(raw, f->proc_arg_reg), st->x, 8 * st->nx, false };
+		req[n++] = (struct read_req){ word(raw, f->proc_arg_reg), st->x, 8 * st->nx,
+					      false };
 	return n;
 }
 

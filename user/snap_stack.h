@@ -2,9 +2,9 @@
 /*
  * The stack of a process: where it is, who called, and what they keep in their y registers.
  *
- * Words from stop up to hend: return addresses (low bits 00) and terms.  A frame is a return address
- * and the y registers of the function that it returns to, which follow it.  With +JPperf fp there is
- * a saved frame pointer beside each return address (until 28; see erts_frame_layout).
+ * Words from stop up to hend: return addresses (low bits 00) and terms.  A frame is a return
+ * address and the y registers of the function that it returns to, which follow it.  With +JPperf fp
+ * there is a saved frame pointer beside each return address (until 28; see erts_frame_layout).
  *
  * While a process runs, its stack pointer is in a CPU register and its stack is not known:
  * STACK_RUNNING, and nothing is shown.  Terms are words here: term_print.h shows them.
@@ -29,7 +29,7 @@ struct stack_frame {
 	vmaddr_t sp;		  /* where its return address is; 0: the current function */
 	vmaddr_t pc;		  /* Process.i, or the return address as it is on the stack */
 	const struct code_at *at; /* never NULL; of code_return(pc) where pc is a return address */
-	size_t y, ny;		  /* its y registers: words[y] .. words[y + ny - 1]; of y(0), y(1).. */
+	size_t y, ny;		  /* y(0), y(1)..: words[y] .. words[y + ny - 1] */
 };
 
 struct stack {
@@ -43,13 +43,13 @@ struct stack {
 	vmaddr_t stop, hend;
 	uint64_t *words;	 /* the copy of [stop, hend), or of its top: see cut */
 	size_t nwords;
-	size_t total_words;	 /* of the whole stack: process_info(P, stack_size) is not this alone */
+	size_t total_words;	 /* of the whole; process_info(P, stack_size) is not this alone */
 	bool cut;		 /* longer than was asked for: the lowest frames are left out */
 	eterm_t x[STACK_X_MAX];	 /* live x registers; 0 in a plain receive */
 	size_t nx;
 	/*
-	 * frames[0] is the current function; its y registers are those above the first return address.
-	 * frames[1] is the function that the first return address leads to, and so on.
+	 * frames[0] is the current function; its y registers are those above the first return
+	 * address. frames[1] is the function that the first return address leads to, and so on.
 	 */
 	struct stack_frame *frames;
 	size_t nframes;

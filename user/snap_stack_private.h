@@ -27,9 +27,9 @@ struct snap_stacks {
 };
 
 /*
- * The stack of a Process whose copy is at hand.  Words of the stack, and live x registers, are to be
- * copied to st->words and st->x by @req, which is filled with at most two; their number, or -1 where
- * there is no stack.  snap_stack_take() makes frames of them.
+ * The stack of a Process whose copy is at hand.  Words of the stack, and live x registers, are to
+ * be copied to st->words and st->x by @req, which is filled with at most two; their number, or -1
+ * where there is no stack.  snap_stack_take() makes frames of them.
  */
 int snap_stack_prepare(struct snap_stacks *s, const struct proc_id *who, const void *raw,
 		       size_t max_words, struct stack *st, struct read_req *req);

@@ -9,7 +9,7 @@
 #define PSFLG_ACTIVE (1u << 13)
 #define BATCH 256
 
-/* --- the function that waits -------------------------------------------------------------------- */
+/* --- the function that waits ------------------------------------------------------------------ */
 
 /* What functions are for this, remembered by where processes wait in them. */
 enum role {
@@ -37,7 +37,8 @@ static enum role find_role(struct snap_stacks *s, const struct code_at *at)
 	if (strstr(f, "loop") || is_named(s, at, "gen_event", "fetch_msg") ||
 	    is_named(s, at, "erlang", "hibernate"))
 		return ROLE_SERVER;
-	if (is_named(s, at, "proc_lib", "sync_start_link") || is_named(s, at, "proc_lib", "sync_start"))
+	if (is_named(s, at, "proc_lib", "sync_start_link") ||
+	    is_named(s, at, "proc_lib", "sync_start"))
 		return ROLE_START;
 	return ROLE_ANY;
 }
@@ -77,7 +78,7 @@ bool snap_may_wait(struct snap_stacks *s, const void *raw)
 	       may_wait(s, state, i, monitors);
 }
 
-/* --- its registers ------------------------------------------------------------------------------ */
+/* --- its registers ---------------------------------------------------------------------------- */
 
 /* What the function keeps, and what of it was read. */
 struct kept {
@@ -140,7 +141,7 @@ static void take_refs(struct snap_stacks *s, struct kept *k, const struct read_r
 	}
 }
 
-/* --- the answer --------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 static void answer(struct snap_stacks *s, const struct stack *st, const struct kept *k,
 		   struct monitor_block *block, struct waits_for *w)
@@ -180,7 +181,7 @@ void snap_waits_for(struct snap_stacks *s, const struct stack *st, struct waits_
 	answer(s, st, &k, &block, w);
 }
 
-/* --- of many ------------------------------------------------------------------------------------ */
+/* --- of many ---------------------------------------------------------------------------------- */
 
 /* Stacks, registers and monitors of many processes, each kind read side by side. */
 struct wait_batch {
@@ -202,8 +203,8 @@ static void read_stacks(struct snap_stacks *s, struct wait_batch *b, const struc
 
 	for (i = 0; i < b->n; i++) {
 		st = &b->stack[i];
-		got[i] = snap_stack_prepare(s, &who[b->which[i]], raw[b->which[i]], WAITS_FOR_WORDS, st,
-					    &b->req[n]);
+		got[i] = snap_stack_prepare(s, &who[b->which[i]], raw[b->which[i]],
+					    WAITS_FOR_WORDS, st, &b->req[n]);
 		n += got[i] > 0 ? got[i] : 0;
 	}
 	reader_batch(&s->vm->rd, b->req, n);
@@ -232,7 +233,7 @@ static void read_registers(struct snap_stacks *s, struct wait_batch *b)
 		}
 }
 
-/* The root of each tree of monitors, and then the Process again, to see whether all is of a moment. */
+/* The root of each tree of monitors, and then the Process again: is all of one moment? */
 static void read_monitors(struct snap_stacks *s, struct wait_batch *b)
 {
 	struct read_req *req = b->req;

@@ -65,8 +65,8 @@ struct gen_state {
 	eterm_t name;	     /* as the loop has it: a pid or an atom, else any term */
 	eterm_t module;	     /* callback module; 0 for gen_event */
 	/*
-	 * gen_server: `state`; gen_statem: {state, data}; gen_event: `handlers`, a list of #handler{}
-	 * records that sys:get_state shows as {Module, Id, State}: see gen_handler().
+	 * gen_server: `state`; gen_statem: {state, data}; gen_event: `handlers`, a list of
+	 * #handler{} records that sys:get_state shows as {Module, Id, State}: see gen_handler().
 	 */
 	eterm_t state, data, handlers;
 	const char *why; /* where there is none */

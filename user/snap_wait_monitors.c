@@ -33,7 +33,7 @@ struct node {
 	struct ref_number number;
 };
 
-/* One struct after the other, as always; what follows from there is proven by each node's content. */
+/* One struct after the other, as always; what follows is proven by each node's content. */
 static bool offsets_fit(const struct layout_fields *f)
 {
 	return f->ml_right == 8 && f->ml_left == 16 && f->ml_offset == f->ml_other + 8 &&
@@ -208,8 +208,8 @@ static eterm_t node_of(struct snap_stacks *s, eterm_t remote)
 }
 
 /*
- * What the monitor says of the other end: a pid; or, of a process at another node that was monitored by
- * its name, the node, and the name behind the record.  Not of a node or of the clock.
+ * What the monitor says of the other end: a pid; or, of a process at another node that was
+ * monitored by its name, the node, and the name behind the record.  Not of a node or of the clock.
  */
 static bool set_target(struct snap_stacks *s, const struct node *n, struct waits_for *w)
 {

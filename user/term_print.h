@@ -92,8 +92,8 @@ bool term_ref(struct terms *ts, eterm_t t, uint32_t num[3]);
 /* True where both are local references, and the same. */
 bool term_ref_equal(struct terms *ts, eterm_t a, eterm_t b);
 /*
- * A NIF's resource, by its address, as the magic reference that the node makes of it: "#Ref<0.1.2.3>".
- * erl_nif.c: erts_bld_resource_ref().  False where no magic binary is around it.
+ * A NIF's resource, by its address, as the magic reference that the node makes of it:
+ * "#Ref<0.1.2.3>". erl_nif.c: erts_bld_resource_ref().  False where no magic binary is around it.
  */
 bool term_resource_text(struct terms *ts, vmaddr_t resource, char *buf, size_t size);
 bool term_is_map(struct terms *ts, eterm_t t);

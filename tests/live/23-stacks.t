@@ -62,7 +62,8 @@ def by_pid(node, doc):
 def places(node):
     node.load("stacks")
     node.eval("stacks:start(%d)" % MANY)
-    ebt.sandwich(node, "stacks:ask()", lambda: by_pid(node, read(node)), what="places", at_least=300)
+    ebt.sandwich(node, "stacks:ask()", lambda: by_pid(node, read(node)), what="places",
+                 at_least=300)
     doc = read(node)
     ebt.equal(doc["refused"], 0, "every range of code is a module")
 

@@ -2,8 +2,8 @@
 /*
  * Code ranges, functions and lines, on a VM made by hand: its memory is that of this program.
  *
- * Real ones are read in tests/live/23-stacks.t; here is what no node offers: ranges that lie, code that
- * is half written, tables of other modules.
+ * Real ones are read in tests/live/23-stacks.t; here is what no node offers: ranges that lie, code
+ * that is half written, tables of other modules.
  */
 #include "code.h"
 #include "layout.h"
@@ -95,7 +95,8 @@ static void make_module(unsigned int m, unsigned int name)
 {
 	const struct layout_fields *f = &vm.lay->f;
 	static const unsigned int names[NFUN] = { A_RUN, A_STOP, A_INFO };
-	uint64_t table = at(code[m]) + 2048, items = table + f->line_func_tab + 8 * (NFUN + 1), fname;
+	uint64_t table = at(code[m]) + 2048, fname;
+	uint64_t items = table + f->line_func_tab + 8 * (NFUN + 1);
 	uint16_t *loc;
 	unsigned int k;
 
@@ -156,7 +157,8 @@ static void make_vm(void)
 	vm.otp = 25;
 	vm.jit = true;
 	reader_open_live(&vm.rd, getpid());
-	vm.sym.segs[0] = (struct segment_map){ at(data), 0, sizeof(data), sizeof(data), false, true };
+	vm.sym.segs[0] = (struct segment_map){ at(data), 0, sizeof(data), sizeof(data), false,
+					       true };
 	vm.sym.nsegs = 1;
 	make_atoms();
 	make_module(0, A_ONE);
@@ -203,8 +205,10 @@ static void finds(void)
 	if (!ok(c, "the ranges are found in the data"))
 		return;
 	is_u64(code_modules(c), 3, "each module once");
-	is_str(text_at(c, function(0, 0) + 40), "one:run/0 (src/one.erl:10)", "a function and a line");
-	is_str(text_at(c, function(0, 0) + 99), "one:run/0 (src/one.erl:10)", "up to the next line");
+	is_str(text_at(c, function(0, 0) + 40), "one:run/0 (src/one.erl:10)",
+	       "a function and a line");
+	is_str(text_at(c, function(0, 0) + 99), "one:run/0 (src/one.erl:10)",
+	       "up to the next line");
 	is_str(text_at(c, function(0, 0) + 100), "one:run/0 (src/one.erl:11)", "the next line");
 	is_str(text_at(c, function(1, 1) + 41), "two:stop/1 (src/one.erl:20)", "another module");
 	is_str(text_at(c, function(0, 2) + 41), "one:info/2", "no line where there is none");
@@ -239,7 +243,7 @@ static void refreshes(void)
 	set_ranges(0, 0, 4);
 	ok(code_refresh(c), "code was loaded");
 	is_str(text_at(c, function(3, 0) + 40), "two:run/0 (src/one.erl:10)", "and is known");
-	/* purged: the range is empty; but other arrays have it still, and its memory is other code's */
+	/* purged: empty; but other arrays have it still, and its memory is other code's */
 	arrays[0][1] = arrays[0][0];
 	make_module(0, A_TWO);
 	put(code[0], vm.lay->f.code_literal_area, 8);
@@ -356,7 +360,8 @@ static void lies(void)
 	make_vm();
 	for (i = 0; i < 3; i++)
 		data[100 + 4 * i + 1] = NMODULES + 1;
-	ok(!code_open(&vm, why, sizeof(why)) && why[0], "more ranges than there is room for: %s", why);
+	ok(!code_open(&vm, why, sizeof(why)) && why[0], "more ranges than there is room for: %s",
+	   why);
 	make_vm();
 	for (i = 0; i < 3; i++)
 		data[100 + 4 * i + 3] += 8;

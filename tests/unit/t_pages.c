@@ -34,7 +34,8 @@ static void words(struct pages *p)
 	ok(reads(p, 24, 100) && reads(p, PAGE + 8, 8) && p->rd->bytes_read == bytes,
 	   "what was read is not read again");
 	area[24]++;
-	ok(pages_u64(p, at(24), &v) && v != *(uint64_t *)(area + 24), "it is as old as it was read");
+	ok(pages_u64(p, at(24), &v) && v != *(uint64_t *)(area + 24),
+	   "it is as old as it was read");
 	pages_forget(p);
 	ok(pages_u64(p, at(24), &v) && v == *(uint64_t *)(area + 24), "until it is forgotten");
 	ok(reads(p, 100, 20 * PAGE), "what is larger than the cache likes is read as well");

@@ -115,7 +115,8 @@ static void numbers(void)
 	is_str(s = number_big(ten38, 2, false), "100000000000000000000000000000000000000", "10^38");
 	free(s);
 	is_str(s = number_big(big, 4, false),
-	       "57896044618658097711785492504343953926634992332820282019728792003956564819968", "2^255");
+	       "57896044618658097711785492504343953926634992332820282019728792003956564819968",
+	       "2^255");
 	free(s);
 	one_float("0", "0.0", "0.0");
 	one_float("-0", "0.0", "-0.0");
@@ -132,7 +133,8 @@ static void numbers(void)
 	one_float("9007199254740991", "9007199254740991.0", "9007199254740991.0");
 	one_float("1.7976931348623157e308", "1.7976931348623157e308", "1.7976931348623157e308");
 	ok(!number_float(0x7ff0000000000000ULL, 27, text) &&
-		   !number_float(0xfff8000000000001ULL, 23, text), "infinity and NaN are no floats");
+		   !number_float(0xfff8000000000001ULL, 23, text),
+	   "infinity and NaN are no floats");
 	random_floats();
 }
 
@@ -517,7 +519,8 @@ static void hostile(struct vm_with_heap *v, unsigned int rounds)
 	}
 	is_u64(dirty, 0, "otp %d: %u garbled heaps: no control character gets out", otp, rounds);
 	is_u64(too_long, 0, "otp %d: texts stay within their limits", otp);
-	ok(worst < 20000000000ULL, "otp %d: the slowest heap took %" PRIu64 " us", otp, worst / 1000);
+	ok(worst < 20000000000ULL, "otp %d: the slowest heap took %" PRIu64 " us", otp,
+	   worst / 1000);
 }
 
 static void release(int of, unsigned int rounds)
