@@ -199,7 +199,7 @@ static void message_items(struct proc_row *r)
 
 		item_set(o, "shape", item_text(c->rows[i].shape));
 		item_set(o, "count", item_u64(c->rows[i].count));
-		if (c->step > 1 && c->examined)
+		if (c->step > 1 && c->examined && !c->partial)
 			item_set(o, "count_est",
 				 item_u64((double)c->rows[i].count * c->messages / c->examined));
 	}

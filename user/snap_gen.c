@@ -5,7 +5,7 @@
  * What the loop was called with is kept while it waits: its arguments are the last y registers of
  * its frame, the first argument lowest on the stack.  Releases differ in what they are:
  *
- *	gen_server:loop/7		Parent, Name, State, Module (26+: #callback_cache{}), ...
+ *	gen_server:loop/7		Parent, Name, State, Module (26/27 on: #callback_cache{})
  *	gen_server:loop/5, loop_hibernate/4	(from 28 or 29) #server_data{}, State, ...
  *	gen_statem:loop_receive/3, loop/3, loop_hibernate/3
  *					#params{}, Debug, #state{{State, Data}, ...}

@@ -76,9 +76,10 @@ static bool is_at(struct vm *vm, uint64_t slot, const char *text, struct proc_id
 	return !strcmp(buf, text);
 }
 
-static void find_pid(struct vm *vm, const struct proc_ids *ids, uint64_t number, uint64_t serial,
-		     struct one_found *f)
+/* Where it should be, or anywhere: only then the whole table is read. */
+static int find_pid(struct vm *vm, uint64_t number, uint64_t serial, struct one_found *f)
 {
+	struct proc_ids ids;
 	struct proc_id id;
 	char text[64], buf[64];
 	size_t i;
@@ -87,13 +88,17 @@ static void find_pid(struct vm *vm, const struct proc_ids *ids, uint64_t number,
 		 (unsigned long long)serial);
 	if (is_at(vm, slot_of(vm, number, serial), text, &id)) {
 		add(f, &id);
-		return;
+		return 0;
 	}
-	for (i = 0; i < ids->n; i++) {
-		term_pid_text(vm, ids->v[i].id, buf, sizeof(buf));
+	if (snap_proc_ids(vm, &ids))
+		return -1;
+	for (i = 0; i < ids.n; i++) {
+		term_pid_text(vm, ids.v[i].id, buf, sizeof(buf));
 		if (!strcmp(buf, text))
-			add(f, &ids->v[i]);
+			add(f, &ids.v[i]);
 	}
+	snap_proc_ids_free(&ids);
+	return 0;
 }
 
 static void find_name(struct vm *vm, const struct proc_ids *ids, const char *name,
@@ -196,13 +201,11 @@ int one_find(struct terms *ts, const char *word, struct one_found *found)
 	char bare[TERM_TEXT], escaped[4 * TERM_TEXT];
 
 	memset(found, 0, sizeof(*found));
+	found->is_pid = parse_pid(word, &number, &serial);
+	if (found->is_pid)
+		return find_pid(ts->vm, number, serial, found);
 	if (snap_proc_ids(ts->vm, &ids))
 		return -1;
-	found->is_pid = parse_pid(word, &number, &serial);
-	if (found->is_pid) {
-		find_pid(ts->vm, &ids, number, serial, found);
-		goto out;
-	}
 	/* 'a b', as the shell has it; control characters as they are, or as they are shown */
 	snprintf(bare, sizeof(bare), "%s", word);
 	if (len > 2 && len < sizeof(bare) && word[0] == '\'' && word[len - 1] == '\'')
@@ -211,7 +214,6 @@ int one_find(struct terms *ts, const char *word, struct one_found *found)
 	find_name(ts->vm, &ids, escaped, found);
 	if (!found->n && ts->vm->lay->otp >= 27)
 		find_labelled(ts, &ids, word, escaped, found);
-out:
 	snap_proc_ids_free(&ids);
 	return 0;
 }
