@@ -184,6 +184,8 @@ static void notes(struct reading *r, struct proc_state *s)
 	for (i = 0; i < ONE_PARTS; i++)
 		if (one->missing[i])
 			reading_note(r, "%s: %s", names[i], one->missing[i]);
+	if (!one->missing[ONE_STATE] && one->gen.in_loop && one->gen.why)
+		reading_note(r, "state: %s", one->gen.why);
 	if (one->census.step > 1)
 		reading_note(r, "message_census: one of %llu messages was examined, %llu of %llu",
 			     (unsigned long long)one->census.step,

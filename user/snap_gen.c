@@ -223,9 +223,11 @@ void snap_gen_state(struct snap_stacks *s, const struct stack *st, struct gen_st
 	}
 	if (!loop->take(s, st, arg, n, g)) {
 		memset(g, 0, sizeof(*g));
+		g->in_loop = true;
 		g->why = "what its loop keeps is not as expected";
 		return;
 	}
+	g->in_loop = true;
 	g->hibernates = loop->hibernates;
 }
 

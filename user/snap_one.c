@@ -354,8 +354,10 @@ static bool read_state(struct one_reader *r, struct one *one, const struct proc_
 		t = own_tuple(&own, 2, both);
 		break;
 	default:
-		if (!own_handlers(r, &own, one->gen.handlers, &t))
+		if (!own_handlers(r, &own, one->gen.handlers, &t)) {
+			one->gen.why = "its handlers are too many, or none";
 			return true;
+		}
 	}
 	pages_own(r->ts->pages, own.w, 8 * own.n);
 	one->state = text_of(r, t);

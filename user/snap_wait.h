@@ -61,6 +61,7 @@ enum behaviour { BEHAVIOUR_NONE, GEN_SERVER, GEN_STATEM, GEN_EVENT };
 
 struct gen_state {
 	enum behaviour kind; /* BEHAVIOUR_NONE: it is none of them, or not in its loop: see why */
+	bool in_loop;	     /* of one of them, also where what it keeps is not as expected */
 	bool hibernates;
 	eterm_t name;	     /* as the loop has it: a pid or an atom, else any term */
 	eterm_t module;	     /* callback module; 0 for gen_event */
