@@ -98,6 +98,36 @@ static const struct { const char *commands, *text; } option_help[] = {
 	  "      --max-processes N     tracing: keep the N heaviest processes apart, sum up the rest\n"
 	  "                            (default 16384)\n" },
 	{ NULL, "      --symbols FILE        names of the VM's functions: its unstripped beam.smp, or its\n"
+	if (cmd) {
+		fprintf(out, "usage: ebeam [-v] %s [-p OS_PID | -n NODE] %s [options]\n\n%s\n",
+			cmd->name, cmd->args, cmd->summary);
+	} else {
+		fprintf(out, "usage: ebeam [-v] COMMAND [-p OS_PID | -n NODE] [options]\n\n"
+			     "Watches a running Erlang VM (beam.smp) from outside: where its memory "
+			     "goes, and what keeps it.\n\ncommands:\n");
+		for (i = 0; i < ARRAY_SIZE(commands); i++)
+			fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	}
+	fprintf(out,
+		"\noptions:\n"
+		"  -p, --pid OS_PID          the beam.smp to look at (default: the only one)\n"
+		"  -n, --node NAME           the same by node name, full or short\n"
+		"  -d, --duration SEC        tracing: how long (default 10); with -i: until when; "
+		"Ctrl-C\n"
+		"                            ends early\n"
+		"  -i, --interval SEC        a report every SEC until stopped\n"
+		"      --max-overhead PCT    tracing: may take PCT %% of any scheduler's time "
+		"(default 2)\n"
+		"      --exact               tracing: watch everything all the time, whatever it "
+		"costs\n"
+		"      --max-processes N     tracing: keep the N heaviest processes apart, sum up "
+		"the rest\n"
+		"                            (default 16384)\n"
+		"      --by KEY              sum up by KEY; alloc: type, process or initial_call;\n"
+		"                            ps: initial_call, current_function, waits_for, status, ...\n"
+		"      --full                ps: walk message queues of any length\n"
+		"      --symbols FILE        names of the VM's functions: its unstripped beam.smp, "
+		"or its\n"
 		"                            debug file, where none is found by build id\n"
 		"      --json                one JSON document on stdout\n"
 		"      --sort KEY            order of the rows (`--sort help` lists the keys)\n"
@@ -435,6 +465,7 @@ static int check_scope(const struct cmd *cmd, const struct options *opt)
 		{ opt->each, "each", "carrier mem" },
 		{ opt->map, "map", "carrier" },
 		{ opt->binaries, "binaries", "ets ps" },
+		{ opt->full, "full", "ps" },
 		{ opt->depth >= 0, "depth", "proc" },
 		{ opt->max_terms >= 0, "max-terms", "proc" },
 		{ opt->full, "full", "ps" },

@@ -14,8 +14,9 @@ import ebt
 
 bad = ebt.load("50-bad")
 
-ALL = (["info"], ["info", "-v"], ["ps"], ["proc", "init"], ["mem"], ["carrier"],
-       ["carrier", "--each"], ["carrier", "--map"], ["ets"], ["ets", "--binaries"], ["port"])
+ALL = (["info"], ["info", "-v"], ["ps"], ["proc", "init"], ["mem"], ["mem", "--each"],
+       ["carrier"], ["carrier", "--each"], ["carrier", "--map"], ["ets"], ["ets", "--binaries"],
+       ["port"])
 SETPRIV = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
@@ -46,9 +47,10 @@ def said(what, result, status, *words):
 def usage():
     """Keys and options that a command has not; targets that are none."""
     not_its_own = {"--each": (), "--map": (), "--binaries": (), "--depth": ("3",),
-                   "--max-terms": ("3",), "--trace": (), "--exact": ()}
+                   "--max-terms": ("3",), "--trace": (), "--exact": (), "--full": ()}
     own = {"carrier": ("--each", "--map", "--trace", "--exact"), "ets": ("--binaries",),
-           "ps": ("--binaries",), "proc": ("--depth", "--max-terms")}
+           "ps": ("--binaries", "--full"), "mem": ("--each",),
+           "proc": ("--depth", "--max-terms")}
     ebt.ok(len(names()) >= 3, "reading commands there are", names())
     for name in names():
         about = ["init"] if name == "proc" else []
