@@ -70,16 +70,24 @@ static uint16_t half(const unsigned char *raw, size_t off)
 	return v;
 }
 
+/* Offsets are what a debug file says, or a test: any of them may lie anywhere. */
+static bool node_fits(const struct layout_fields *f)
+{
+	const uint64_t size = f->ml_size;
+
+	return size + 8 <= NODE_MAX && f->ml_right >= 8 && f->ml_right + 8ULL <= size &&
+	       f->ml_left + 8ULL <= size && f->ml_list_next + 8ULL <= size &&
+	       f->ml_other + 8ULL <= size && f->ml_offset + 2ULL <= size &&
+	       f->ml_flags + 4ULL <= size;
+}
+
 static bool read_node(struct walk *w, vmaddr_t addr, struct node *n)
 {
 	const struct layout_fields *f = &w->vm->lay->f;
 	unsigned char raw[NODE_MAX];
-	size_t len = f->ml_size + 8;
 	uint32_t wide;
 
-	if (addr & 7 || len > sizeof(raw) || f->ml_flags + 4 > f->ml_size ||
-	    f->ml_left + 8 > f->ml_size || f->ml_other + 8 > f->ml_size ||
-	    !pages_copy(w->pages, addr, raw, len))
+	if (addr & 7 || !pages_copy(w->pages, addr, raw, f->ml_size + 8))
 		return false;
 	n->addr = addr;
 	n->parent = word(raw, f->ml_right - 8) & ~7ULL;
@@ -277,7 +285,8 @@ static bool walk_tree(struct walk *w, vmaddr_t root, bool links)
 	while ((at || depth) && !w->stopped) {
 		while (at) {
 			if (depth == DEPTH_MAX || !spend(w) ||
-			    !read_node(w, at, &stack[depth]) || stack[depth].parent != parent)
+			    !read_node(w, at, &stack[depth]) || stack[depth].parent != parent ||
+			    (stack[depth].left && stack[depth].left == stack[depth].right))
 				return false;
 			parent = at;
 			at = stack[depth++].left;
@@ -291,14 +300,27 @@ static bool walk_tree(struct walk *w, vmaddr_t root, bool links)
 	return true;
 }
 
+/*
+ * The list is a ring.  Its first node is the oldest, and often the next to go: a ring that it has
+ * just left would be walked round and round, were not one node of it remembered, each time twice as
+ * far on.
+ */
 static bool walk_list(struct walk *w, vmaddr_t first)
 {
+	uint64_t steps = 0, until = 2;
 	struct node n = { .next = first };
+	vmaddr_t been = 0;
 
 	if (!first)
 		return true;
 	do {
 		if (!spend(w) || !read_node(w, n.next, &n) || !visit(w, &n, false))
+			return false;
+		if (++steps == until) {
+			until *= 2;
+			been = n.addr;
+		}
+		if (n.next == been)
 			return false;
 	} while (n.next != first && !w->stopped);
 	return true;
@@ -326,7 +348,7 @@ void snap_links_walk(struct vm *vm, struct pages *pages, const struct ml_roots *
 	struct walk w = { vm, pages, budget, v, sums, false };
 
 	memset(sums, 0, sizeof(*sums));
-	sums->partial = !walk_tree(&w, roots->links, true);
+	sums->partial = !node_fits(&vm->lay->f) || !walk_tree(&w, roots->links, true);
 	if (!w.stopped && !sums->partial)
 		sums->partial = !walk_tree(&w, roots->monitors, false);
 	if (!w.stopped && !sums->partial)
