@@ -9,6 +9,7 @@
 #define FRAGS_MAX 100000   /* fragments of one message */
 #define MESSAGE_MAX 128
 #define RECV_MARKER_BYTES 56 /* sizeof(ErtsRecvMarker): they are in the inner queue, from 24 on */
+#define BYTES_MAX (1ULL << 47) /* of all messages: an address space */
 #define LEN_DELAYED 64	   /* FS_DELAYED_PSIGQS_LEN, until 26: `len` is an offset for a moment */
 
 static uint64_t word(const unsigned char *raw, size_t off)
@@ -99,7 +100,7 @@ static bool read_buffers(struct vm *vm, vmaddr_t buffers, struct msgq_list lists
 	size_t size = f->inqbuf_slot_size, i;
 	vmaddr_t self;
 
-	if (size > SLOT_MAX || f->inqbuf_queue + 40 > size ||
+	if (size > SLOT_MAX || f->inqbuf_queue + 40ULL > size ||
 	    !reader_copy(&vm->rd, buffers + f->inqbuf_slots, raw, BUFFERS * size))
 		return false;
 	for (i = 0; i < BUFFERS; i++) {
@@ -204,6 +205,8 @@ static bool visit(struct walk *w, struct msgq_message *m)
 	s->attached_words += m->words;
 	s->bytes += w->vm->lay->f.msg_size + 8 * m->words;
 	s->words_known &= m->words_known;
+	if (m->words >= BYTES_MAX / 8 || s->bytes >= BYTES_MAX)
+		return false;
 	if (w->v)
 		w->stopped = !w->v->message(w->v->arg, m);
 	return true;
@@ -217,8 +220,7 @@ static bool walk_list(struct walk *w, vmaddr_t at, bool in_transit)
 	vmaddr_t next;
 
 	for (; at && !w->stopped; at = next) {
-		if (!*w->budget || at & 7 || f->msg_frag > sizeof(raw) ||
-		    !pages_copy(w->pages, at, raw, f->msg_frag))
+		if (!*w->budget || at & 7 || !pages_copy(w->pages, at, raw, f->msg_frag))
 			return false;
 		--*w->budget;
 		next = word(raw, f->msg_next);
@@ -239,6 +241,15 @@ static bool walk_list(struct walk *w, vmaddr_t at, bool in_transit)
 	return true;
 }
 
+/* The words of a message that are read come before the fragment that may be part of it. */
+static bool message_fits(const struct layout_fields *f)
+{
+	const uint64_t size = f->msg_frag;
+
+	return size <= MESSAGE_MAX && f->msg_next + 8ULL <= size &&
+	       f->msg_attached + 8ULL <= size && f->msg_m + 24ULL <= size;
+}
+
 void snap_msgq_walk(struct vm *vm, struct pages *pages, const struct msgq_head *h,
 		    uint64_t *budget, const struct msgq_visitor *v, struct msgq_sums *sums)
 {
@@ -249,7 +260,7 @@ void snap_msgq_walk(struct vm *vm, struct pages *pages, const struct msgq_head *
 
 	memset(sums, 0, sizeof(*sums));
 	sums->words_known = true;
-	ok = walk_list(&w, h->inner.first, false) && walk_list(&w, h->middle.first, true) &&
+	ok = message_fits(&vm->lay->f) && walk_list(&w, h->inner.first, false) && walk_list(&w, h->middle.first, true) &&
 	     walk_list(&w, h->outer.first, true);
 	if (ok && h->buffers && !w.stopped) {
 		ok = read_buffers(vm, h->buffers, lists);
