@@ -18,7 +18,7 @@
 #define WAITS_FEW 10	 /* so few that wait for one are no news */
 
 struct ps_totals {
-	uint64_t processes, memory, memory_est, unknown, unguessed, long_queues;
+	uint64_t processes, memory, memory_est, unknown, unguessed, long_queues, other_guesses;
 	uint64_t len, in_transit, queues_unknown, reds, heap_size, born, died;
 	uint64_t running, runnable, waiting, suspended, collecting;
 	struct proc_id longest;
@@ -58,7 +58,8 @@ static int by_id(const void *a, const void *b)
 static struct ps_before as_it_is(const struct ps_proc *p)
 {
 	return (struct ps_before){
-		p->who.id, p->reds, p->memory_known ? (int64_t)p->memory : -1, p->len.len,
+		p->who.id, p->reds, p->memory_known ? (int64_t)p->memory : -1,
+		p->len.known ? (int64_t)p->len.len : -1,
 	};
 }
 
@@ -76,7 +77,7 @@ static void remember_again(struct ps_state *s, const struct ps_proc *p)
 {
 	struct ps_before key = { .id = p->who.id }, *was;
 
-	was = bsearch(&key, s->now, s->nnow, sizeof(key), by_id);
+	was = s->nnow ? bsearch(&key, s->now, s->nnow, sizeof(key), by_id) : NULL;
 	if (was)
 		*was = as_it_is(p);
 }
@@ -89,6 +90,9 @@ static void compare(struct ps_state *s, struct ps_row *row)
 	if (!row->interval)
 		return;
 	was = bsearch(&key, s->before, s->nbefore, sizeof(key), by_id);
+	/* work is not undone: its pid was given again */
+	if (was && was->reds > row->p.reds)
+		was = NULL;
 	row->is_new = !was;
 	if (was) {
 		row->before = *was;
@@ -136,7 +140,8 @@ static void add_up(struct ps_totals *t, const struct ps_row *row)
 	t->processes++;
 	t->unknown += !p->memory_known;
 	t->unguessed += !p->memory_known && !p->memory_est;
-	t->long_queues += !p->memory_known && p->rest_known && p->memory_est;
+	t->long_queues += p->memory_est && p->long_queue;
+	t->other_guesses += p->memory_est && !p->long_queue;
 	t->memory += p->memory_known ? p->memory : 0;
 	t->memory_est += p->memory_known ? p->memory : p->memory_est;
 	t->queues_unknown += !p->len.known;
@@ -297,15 +302,20 @@ static void verdict(struct ps_state *s, const struct ps_scan *scan, struct table
 
 static void notes(struct reading *r, const struct ps_state *s)
 {
+	const char *one = s->sum.other_guesses == 1 ? "a process is guessed: its messages" :
+						      "processes is guessed: their messages";
+
 	if (s->why[0])
 		reading_note(r, "%s", s->why);
 	if (s->sum.long_queues)
-		reading_note(r, "%llu %s of more than %d messages %s not walked: memory of %s is "
-			     "guessed from the first messages; --full walks all",
-			     (unsigned long long)s->sum.long_queues,
-			     s->sum.long_queues == 1 ? "queue" : "queues", PS_WALK_MAX,
-			     s->sum.long_queues == 1 ? "was" : "were",
+		reading_note(r, "%llu long %s not walked: memory of %s is guessed from the first "
+			     "messages; --full walks all", (unsigned long long)s->sum.long_queues,
+			     s->sum.long_queues == 1 ? "queue was" : "queues were",
 			     s->sum.long_queues == 1 ? "that process" : "those processes");
+	if (s->sum.other_guesses)
+		reading_note(r, "memory of %llu %s moved while they were read, or come from another "
+			     "node and are not decoded yet", (unsigned long long)s->sum.other_guesses,
+			     one);
 }
 
 static int ps_round(struct reading *r, struct table *t)
@@ -327,7 +337,8 @@ static int ps_round(struct reading *r, struct table *t)
 	s->ps.full = r->opt->full;
 	if (snap_ps_scan(&s->ps, &scan))
 		return fail(EXIT_FAILED, "", "the process table cannot be read");
-	qsort(s->now, s->nnow, sizeof(*s->now), by_id);
+	if (s->nnow)
+		qsort(s->now, s->nnow, sizeof(*s->now), by_id);
 	if (first) {
 		turn(s);
 		return 1;

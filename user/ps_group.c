@@ -179,7 +179,6 @@ void ps_group_add(struct ps_groups *g, struct ps *ps, const struct ps_row *row)
 	to->bins_unknown += !(p->known & PS_BINS);
 	to->binary_bytes += p->held.bytes;
 	to->binary_refs += p->held.refs;
-	to->heap_size += p->heap_size + p->old_heap_size + p->mbuf_size;
 	if (p->len.len > to->max_len) {
 		to->max_len = p->len.len;
 		term_pid_text(ps->vm, p->who.id, to->max_pid, sizeof(to->max_pid));

@@ -62,10 +62,10 @@ static void get_len_change(const void *row, struct value *v)
 	const ROW *r = row;
 
 	v->kind = VAL_NONE;
-	if (!r->interval || (!r->dead && !r->p.len.known))
+	if (!r->interval || (!r->dead && !r->p.len.known) || (!r->is_new && r->before.len < 0))
 		return;
 	v->kind = VAL_I64;
-	v->i = (r->dead ? 0 : (int64_t)r->p.len.len) - (r->is_new ? 0 : (int64_t)r->before.len);
+	v->i = (r->dead ? 0 : (int64_t)r->p.len.len) - (r->is_new ? 0 : r->before.len);
 }
 
 #define NAME (COL_LOW_BAD)
@@ -78,7 +78,7 @@ const struct column ps_columns[] = {
 	{ "memory", "MEMORY", UNIT_BYTES, COL_TEXT,
 	  "bytes, as process_info(P, memory): heaps, stack, messages, links, ...", get_memory },
 	{ "memory_est", "", UNIT_BYTES, COL_EST | COL_NO_SORT,
-	  "where its queue is too long to be walked: guessed from the first messages",
+	  "where its queue is too long to be walked, or moves: guessed from its first messages",
 	  get_memory_est },
 	{ "memory_change", "MEMORY +/-", UNIT_BYTES, 0, "with -i: since the last report",
 	  get_memory_change },

@@ -13,8 +13,7 @@
 struct ps_before {
 	eterm_t id;
 	uint64_t reds;
-	int64_t memory; /* < 0: not known */
-	uint64_t len;
+	int64_t memory, len; /* < 0: not known */
 };
 
 struct ps_row {
@@ -76,7 +75,7 @@ struct ps_group {
 	uint64_t processes;
 	/* memory_est: with guesses for those that are unknown; unguessed: for whom there is none */
 	uint64_t memory, memory_est, unknown, unguessed;
-	uint64_t len, in_transit, queues_unknown, reds, heap_size;
+	uint64_t len, in_transit, queues_unknown, reds;
 	uint64_t binary_refs, binary_bytes, bins_unknown;
 	uint64_t max_len;
 	char max_pid[40];

@@ -13,6 +13,7 @@
 #define SLACK 64	 /* a field that a test moved may be behind the end */
 #define RETRIES 8
 #define SAMPLE 2000	 /* messages of a long queue that are walked to guess at the rest */
+#define GUESS_MAX 1e15	 /* bytes: no memory has more */
 #define LINKS_MAX 100000000ULL
 #define REFS_MAX 100000000ULL
 #define DICT_MAX (1u << 24)
@@ -175,16 +176,18 @@ static uint64_t guess_messages(struct ps *ps, struct ps_proc *p)
 {
 	uint64_t budget = SAMPLE / 2, more;
 	struct msgq_sums half;
+	double guess;
 
 	snap_msgq_walk(ps->vm, &ps->pages, &p->queue, &budget, NULL, &half);
 	budget = SAMPLE;
 	snap_msgq_walk(ps->vm, &ps->pages, &p->queue, &budget, NULL, &p->messages);
-	more = p->messages.messages - half.messages;
 	if (!p->len.known || p->messages.messages <= half.messages ||
-	    p->len.len < p->messages.messages)
+	    p->len.len < p->messages.messages || p->messages.bytes < half.bytes)
 		return 0;
-	return p->messages.bytes + (double)(p->messages.bytes - half.bytes) / more *
-					   (p->len.len - p->messages.messages);
+	more = p->messages.messages - half.messages;
+	guess = p->messages.bytes + (double)(p->messages.bytes - half.bytes) / more *
+					    (p->len.len - p->messages.messages);
+	return guess < GUESS_MAX ? guess : 0;
 }
 
 static bool read_messages(struct ps *ps, struct ps_proc *p, uint64_t *est)
@@ -200,6 +203,7 @@ static bool read_messages(struct ps *ps, struct ps_proc *p, uint64_t *est)
 	if (!ps->full && most > ps->walk_left)
 		most = ps->walk_left;
 	if (!p->len.known || p->len.len > most) {
+		p->long_queue = p->len.known;
 		*est = guess_messages(ps, p);
 		return false;
 	}
@@ -299,6 +303,131 @@ static void walk(struct ps *ps, const unsigned char *raw, unsigned int parts,
 		sum_memory(ps, p, messages, est);
 }
 
+/* --- what moves ------------------------------------------------------------------------------- */
+
+/* Does it lead elsewhere than it did?  Where it led nowhere nothing was walked. */
+static bool differs(const unsigned char *a, const unsigned char *b, unsigned int off)
+{
+	return off != LAYOUT_ABSENT && word(a, off) && word(a, off) != word(b, off);
+}
+
+/* A message that was fetched, or received, has gone from where it was. */
+static bool queues_moved(const struct layout_fields *f, const unsigned char *a,
+			 const unsigned char *b)
+{
+	const unsigned int firsts[] = { f->proc_sig_first, f->proc_sig_cont, f->proc_inq_first,
+					f->proc_inq_buffers };
+	bool any = false, changed = word(b, f->proc_sig_len) < word(a, f->proc_sig_len);
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(firsts); i++) {
+		if (firsts[i] == LAYOUT_ABSENT)
+			continue;
+		any |= word(a, firsts[i]) != 0;
+		changed |= word(a, firsts[i]) != word(b, firsts[i]);
+	}
+	return any && changed;
+}
+
+/* A collection moves the nodes of binaries. */
+static bool bins_moved(const struct layout_fields *f, const unsigned char *a,
+		       const unsigned char *b)
+{
+	bool any = word(a, f->proc_off_heap_first) || word(a, f->proc_mbuf) ||
+		   (f->proc_wrt_bins != LAYOUT_ABSENT && word(a, f->proc_wrt_bins));
+
+	return any && ((word32(a, f->proc_state) | word32(b, f->proc_state)) & PSFLG_GC ||
+		       word(a, f->proc_heap) != word(b, f->proc_heap) ||
+		       word(a, f->proc_old_heap) != word(b, f->proc_old_heap) ||
+		       word(a, f->proc_old_htop) != word(b, f->proc_old_htop) ||
+		       memcmp(a + f->proc_gen_gcs, b + f->proc_gen_gcs, 2) ||
+		       differs(a, b, f->proc_mbuf) || differs(a, b, f->proc_wrt_bins));
+}
+
+/*
+ * Of the parts that were walked those that begin elsewhere now: what they were walked in may have
+ * been freed meanwhile, and hold anything.  What is only added behaves: new messages come last, new
+ * nodes first.  Links need no such look: their walk notices.
+ */
+static unsigned int moved(const struct ps *ps, const unsigned char *a, const unsigned char *b,
+			  unsigned int parts)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+	unsigned int m = 0;
+
+	if (ps->ok.queues && queues_moved(f, a, b))
+		m |= PS_MESSAGES;
+	if (differs(a, b, f->proc_dictionary))
+		m |= PS_DICT;
+	if (ps->ok.psd && differs(a, b, f->proc_psd))
+		m |= PS_EXTRA;
+	if (bins_moved(f, a, b))
+		m |= PS_BINS;
+	return m & parts;
+}
+
+/* Was there something torn in what was walked that another try may find whole? */
+static bool torn(const struct ps *ps, const struct ps_proc *p, unsigned int parts)
+{
+	return (parts & PS_LINKS && p->links.partial && ps->links_left) ||
+	       (parts & PS_MESSAGES && p->messages.partial && !p->long_queue);
+}
+
+/* What never held still is not known; of its messages what was seen is a guess. */
+static void forget(struct ps *ps, struct ps_proc *p, unsigned int parts, unsigned int m)
+{
+	uint64_t guess = p->memory_est ? p->memory_est - p->memory_rest : p->messages.bytes;
+
+	p->known &= ~m;
+	sum_heap(ps, p, p->known & PS_MESSAGES);
+	if (parts & PS_MEMORY)
+		sum_memory(ps, p, p->known & PS_MESSAGES, guess);
+}
+
+/* Gone since the table was read, or another one's memory by now. */
+static bool is_gone(const struct ps *ps, const struct proc_id *who, const unsigned char *raw)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+	uint64_t id = word(raw, f->proc_id);
+
+	return !term_is_pid(id) || term_pid_slot(ps->vm, id) != who->slot ||
+	       word32(raw, f->proc_state) & PSFLG_FREE;
+}
+
+/*
+ * @p was walked from @raw, which is @again by now: once more until nothing that was walked has moved
+ * meanwhile.  False when it has gone.
+ */
+static bool settle(struct ps *ps, struct ps_scan *s, const struct proc_id *who, unsigned int parts,
+		   unsigned char *raw, unsigned char *again, struct ps_proc *p)
+{
+	const struct layout_fields *f = &ps->vm->lay->f;
+	unsigned int m, check = parts;
+	eterm_t id = p->who.id;
+	int i;
+
+	for (i = 0; !is_gone(ps, who, again) && word(again, f->proc_id) == id; i++) {
+		m = moved(ps, raw, again, check);
+		if (!m && !torn(ps, p, parts))
+			return true;
+		if (i == RETRIES) {
+			forget(ps, p, parts, m);
+			s->skipped++;
+			return true;
+		}
+		if (word32(again, f->proc_state) & PSFLG_EXITING)
+			return false;
+		memcpy(raw, again, f->proc_size);
+		pages_forget(&ps->pages);
+		decode(ps, who, raw, p);
+		walk(ps, raw, parts, NULL, p);
+		check = parts & ~PS_BINS; /* alone they are walked by who looks himself */
+		if (!reader_copy(&ps->vm->rd, who->addr, again, f->proc_size))
+			return false;
+	}
+	return false;
+}
+
 /* --- all of them ------------------------------------------------------------------------------ */
 
 static int by_address(const void *a, const void *b)
@@ -329,71 +458,105 @@ static unsigned int waits_part(struct ps *ps, struct ps_scan *s, const unsigned 
 	return PS_WAITS;
 }
 
-static void look_at(struct ps *ps, struct ps_scan *s, const struct proc_id *who,
-		    const unsigned char *raw, const struct ps_bins *bins)
-{
-	const struct layout_fields *f = &ps->vm->lay->f;
-	uint64_t id = word(raw, f->proc_id);
-	uint32_t state = word32(raw, f->proc_state);
+/* One of a chunk: its bytes, now and after all of them were walked. */
+struct seen {
+	const struct proc_id *who;
+	unsigned char *raw, *again;
+	unsigned int parts;
+	bool is;
 	struct ps_proc p;
+};
 
-	/* gone since the table was read, or another one's memory by now */
-	if (!term_is_pid(id) || term_pid_slot(ps->vm, id) != who->slot || state & PSFLG_FREE)
+static void look_at(struct ps *ps, struct ps_scan *s, const struct ps_bins *bins, struct seen *one)
+{
+	one->is = false;
+	if (is_gone(ps, one->who, one->raw))
 		return;
-	if (state & PSFLG_EXITING) {
+	if (word32(one->raw, ps->vm->lay->f.proc_state) & PSFLG_EXITING) {
 		s->exiting++;
 		return;
 	}
-	decode(ps, who, raw, &p);
-	walk(ps, raw, s->parts | waits_part(ps, s, raw), bins, &p);
-	s->found_n++;
-	s->found(s->arg, &p);
+	one->is = true;
+	one->parts = s->parts | waits_part(ps, s, one->raw);
+	decode(ps, one->who, one->raw, &one->p);
+	walk(ps, one->raw, one->parts, bins, &one->p);
 }
 
-/* n processes that lie close together: their bytes at once, or one by one where some are gone. */
-static void read_chunk(struct ps *ps, struct ps_scan *s, const struct proc_id *who, size_t n,
-		       unsigned char *buf)
+static void tell(struct ps *ps, struct ps_scan *s, struct seen *one)
 {
-	size_t size = ps->vm->lay->f.proc_size, i;
+	if (!one->is || !settle(ps, s, one->who, one->parts, one->raw, one->again, &one->p))
+		return;
+	s->found_n++;
+	s->found(s->arg, &one->p);
+}
+
+/* n processes that lie close together: their bytes at once; false where some of them are gone. */
+static bool read_chunk(struct ps *ps, struct ps_scan *s, size_t n, struct seen *v)
+{
+	size_t len = v[n - 1].raw - v[0].raw + ps->vm->lay->f.proc_size, i;
 	const unsigned char *raw[PS_CHUNK];
 	struct ps_bins bins[PS_CHUNK];
-	vmaddr_t base = who[0].addr;
 
 	pages_forget(&ps->pages);
-	if (!reader_copy(&ps->vm->rd, base, buf, who[n - 1].addr + size - base)) {
-		for (i = 0; i < n; i++)
-			if (reader_copy(&ps->vm->rd, who[i].addr, buf, size))
-				look_at(ps, s, &who[i], buf, NULL);
-		return;
-	}
+	if (!reader_copy(&ps->vm->rd, v[0].who->addr, v[0].raw, len))
+		return false;
 	for (i = 0; i < n; i++)
-		raw[i] = buf + (who[i].addr - base);
+		raw[i] = v[i].raw;
 	if (s->parts & PS_BINS)
 		snap_ps_bins(ps->vm, raw, n, bins);
 	for (i = 0; i < n; i++)
-		look_at(ps, s, &who[i], raw[i], s->parts & PS_BINS ? &bins[i] : NULL);
+		look_at(ps, s, s->parts & PS_BINS ? &bins[i] : NULL, &v[i]);
+	if (!reader_copy(&ps->vm->rd, v[0].who->addr, v[0].again, len))
+		for (i = 0; i < n; i++)
+			v[i].is = v[i].is && reader_copy(&ps->vm->rd, v[i].who->addr, v[i].again,
+							 ps->vm->lay->f.proc_size);
+	for (i = 0; i < n; i++)
+		tell(ps, s, &v[i]);
+	return true;
+}
+
+/* How many, from the first on, are read at once. */
+static size_t chunk_of(const struct proc_ids *ids, size_t from, size_t size)
+{
+	const struct proc_id *v = ids->v + from;
+	size_t n;
+
+	for (n = 1; from + n < ids->n && n < PS_CHUNK; n++)
+		if (v[n].addr - v[n - 1].addr > size + GAP_BYTES ||
+		    v[n].addr + size - v[0].addr > CHUNK_BYTES)
+			break;
+	return n;
 }
 
 int snap_ps_scan(struct ps *ps, struct ps_scan *s)
 {
 	size_t size = ps->vm->lay->f.proc_size, from, n;
+	unsigned char *raw, *again;
 	struct proc_ids ids;
-	unsigned char *buf;
+	struct seen *v;
+	size_t i;
 
 	s->found_n = s->exiting = s->skipped = s->may_wait = s->waits_looks = 0;
 	if (size > PROCESS_MAX - SLACK || snap_proc_slots(ps->vm, &ids))
 		return -1;
 	start(ps);
 	qsort(ids.v, ids.n, sizeof(*ids.v), by_address);
-	buf = xcalloc(1, CHUNK_BYTES + SLACK);
+	raw = xcalloc(2, CHUNK_BYTES + SLACK);
+	again = raw + CHUNK_BYTES + SLACK;
+	v = xcalloc(PS_CHUNK, sizeof(*v));
 	for (from = 0; from < ids.n && !ps->vm->rd.lost; from += n) {
-		for (n = 1; from + n < ids.n && n < PS_CHUNK; n++)
-			if (ids.v[from + n].addr - ids.v[from + n - 1].addr > size + GAP_BYTES ||
-			    ids.v[from + n].addr + size - ids.v[from].addr > CHUNK_BYTES)
-				break;
-		read_chunk(ps, s, ids.v + from, n, buf);
+		n = chunk_of(&ids, from, size);
+		for (i = 0; i < n; i++) {
+			v[i].who = &ids.v[from + i];
+			v[i].raw = raw + (v[i].who->addr - ids.v[from].addr);
+			v[i].again = again + (v[i].raw - raw);
+		}
+		if (!read_chunk(ps, s, n, v) && n > 1)
+			for (i = 0; i < n; i++)
+				read_chunk(ps, s, 1, &v[i]);
 	}
-	free(buf);
+	free(v);
+	free(raw);
 	snap_proc_ids_free(&ids);
 	return ps->vm->rd.lost ? -1 : 0;
 }
@@ -432,10 +595,12 @@ int snap_ps_read(struct ps *ps, const struct proc_id *who, unsigned int parts, s
 		decode(ps, who, again, &after);
 		if (after.who.id != who->id || after.state & STATE_GONE)
 			return -ESRCH;
-		if (same(p, &after))
+		if (same(p, &after) && !torn(ps, p, parts))
 			return 0;
 	}
-	return 0; /* it runs: what its walks found was true at some moment */
+	/* it runs: what its other walks found was true at some moment */
+	forget(ps, p, parts, moved(ps, raw, again, parts & ~PS_BINS));
+	return 0;
 }
 
 bool snap_ps_find(struct ps *ps, eterm_t pid, struct proc_id *who)
@@ -445,7 +610,8 @@ bool snap_ps_find(struct ps *ps, eterm_t pid, struct proc_id *who)
 
 	if (!term_is_pid(pid) || slot >= vm->proc_max ||
 	    !reader_u64(&vm->rd, vm->tab + 8 * slot, &addr) || !addr ||
-	    addr == vm->invalid_element || !reader_u64(&vm->rd, addr + vm->lay->f.proc_id, &id) || id != pid)
+	    addr == vm->invalid_element ||
+	    !reader_u64(&vm->rd, addr + vm->lay->f.proc_id, &id) || id != pid)
 		return false;
 	*who = (struct proc_id){ addr, pid, slot };
 	return true;

@@ -5,7 +5,8 @@
  * A Process struct has most of it: reductions, sizes, state, the length of the queue.  The rest
  * takes walks, each an enum ps_part, and only what was asked for is walked.  All processes are read
  * by address, neighbours together in large pieces, and handed to a visitor one by one, so that a
- * million of them need no more memory than what the visitor keeps.
+ * million of them need no more memory than what the visitor keeps.  One that moves while it is
+ * walked is walked again, a few times; then what moved is not known.
  */
 #ifndef EBEAM_SNAP_PS_H
 #define EBEAM_SNAP_PS_H
@@ -75,7 +76,7 @@ struct ps_proc {
 	uint64_t dict_bytes, dict_pairs, extra_bytes;
 	const struct code_at *function; /* where it is; NULL: not known.  Of this round */
 	struct waits_for waits;
-	bool may_wait; /* and was not looked at: PS_WAITS was not asked for */
+	bool long_queue; /* too long to be walked */
 	/* process_info(P, memory); without its messages; and guessed where they are many */
 	bool memory_known, rest_known;
 	uint64_t memory, memory_rest, memory_est;
@@ -115,7 +116,7 @@ struct ps_scan {
 	unsigned int waits_each, waits_most; /* twice that after so many looks */
 	void (*found)(void *arg, const struct ps_proc *p);
 	void *arg;
-	/* out */
+	/* out; skipped: something of it never held still, and is not known */
 	uint64_t found_n, exiting, skipped, may_wait, waits_looks;
 };
 
