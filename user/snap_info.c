@@ -10,6 +10,7 @@
 #define ALLCTR_BYTES 1024 /* of an Allctr_t: its options lie in the first 500 */
 #define PTAB_MAX (1u << 27) /* a table of that size keeps one slot to itself */
 #define INDEX_PAGE 1024
+#define NEWEST_MAX (1u << 24) /* atoms that are read: the default limit is a million */
 #define PRIO_LEVELS 4
 #define PRIO_BYTES 12 /* ErtsRunQueueInfo: length, longest, reductions */
 #define MSEG_CACHE_ROOM 30
@@ -60,10 +61,11 @@ static uint64_t word64(const unsigned char *raw, unsigned int off)
 /* Bytes of a run queue up to the last of what is read of it. */
 static size_t queue_bytes(const struct layout_fields *f)
 {
-	const unsigned int ends[] = {
-		f->runq_ix + 4, f->runq_len + 4, f->runq_flags + 4, f->runq_scheduler + 8,
-		f->runq_reductions + 8, f->runq_switches + 8,
-		f->runq_prio + PRIO_LEVELS * PRIO_BYTES, f->runq_ports + PRIO_BYTES,
+	const uint64_t ends[] = {
+		f->runq_ix + 4ULL, f->runq_len + 4ULL, f->runq_flags + 4ULL,
+		f->runq_scheduler + 8ULL, f->runq_reductions + 8ULL, f->runq_switches + 8ULL,
+		f->runq_prio + (uint64_t)PRIO_LEVELS * PRIO_BYTES,
+		f->runq_ports + (uint64_t)PRIO_BYTES,
 	};
 	size_t i, most = 0;
 
@@ -354,6 +356,7 @@ static void read_tables(struct vm *vm, const struct snap_info_proof *p, size_t n
 	if (p->atom_limit && reader_u32(&vm->rd, vm->atom_tab + f->index_limit, &limit))
 		s->atom_limit = some(limit);
 	newest = newest < entries ? newest : entries;
+	newest = newest < NEWEST_MAX ? newest : NEWEST_MAX;
 	s->newest_atoms = xcalloc(newest + 1, sizeof(*s->newest_atoms));
 	for (; s->nnewest < newest; s->nnewest++)
 		s->newest_atoms[s->nnewest] = term_atom_index(vm, entries - 1 - s->nnewest);
