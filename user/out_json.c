@@ -3,6 +3,7 @@
 #include "report.h"
 
 #include <json-c/json.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -22,6 +23,8 @@ static json_object *number(double d)
 {
 	char buf[64];
 
+	if (!isfinite(d)) /* JSON has no such number */
+		return NULL;
 	snprintf(buf, sizeof(buf), "%.6g", d);
 	return json_object_new_double_s(d, buf);
 }
