@@ -17,7 +17,8 @@
 #define SEEN 512  /* processes looked at */
 #define FIRST 256 /* numbers of processes */
 #define PROCESS_MAX 2048
-#define LINKS_MAX 100000
+#define LINKS_MAX 20000	 /* of one process */
+#define LINKS_ALL 1000000 /* of all, and of those that they lead to */
 
 /* --- how far apart they stand ----------------------------------------------------------------- */
 
@@ -114,6 +115,7 @@ struct tally {
 	unsigned int seen, own_registers, six_registers, arities, inner, middle, outer, kinds, lens;
 	unsigned int psds, psds_fit, psds_right, parents, parent_pids;
 	unsigned int walked, walks, links, links_right, monitors, monitors_right;
+	uint64_t links_left; /* of LINKS_ALL */
 };
 
 static uint64_t word(const unsigned char *raw, size_t off)
@@ -210,38 +212,53 @@ static bool look_for(void *arg, const struct ml_entry *e)
 	return !b->found;
 }
 
-/* Has the other process the other end? */
-static bool leads_back(struct back *b, const struct ml_entry *e)
+/* Walks those of a process, no more than there is time for: false when they are too many. */
+static bool walk_some(struct ps *ps, struct tally *t, const unsigned char *raw,
+		      const struct ml_visitor *v, struct ml_sums *sums)
+{
+	uint64_t most = t->links_left < LINKS_MAX ? t->links_left : LINKS_MAX, left = most;
+	struct ml_roots roots;
+
+	snap_links_roots(ps->vm, raw, &roots);
+	snap_links_walk(ps->vm, &ps->pages, &roots, &left, v, sums);
+	/* what it led to was walked meanwhile, too */
+	t->links_left -= most - left < t->links_left ? most - left : t->links_left;
+	return left > 0;
+}
+
+/* Has the other process the other end?  -1: it has more of them than are looked at. */
+static int leads_back(struct back *b, const struct ml_entry *e)
 {
 	struct back other = { .wanted = b->self,
 			      .kind = e->kind == ML_LINK ? ML_LINK : ML_MONITORED_BY };
 	struct ml_visitor v = { look_for, &other };
 	unsigned char raw[PROCESS_MAX];
 	struct proc_id who;
-	struct ml_roots roots;
 	struct ml_sums sums;
-	uint64_t budget = LINKS_MAX;
 
 	if (!snap_ps_find(b->ps, e->other, &who) ||
 	    !reader_copy(&b->ps->vm->rd, who.addr, raw, b->ps->vm->lay->f.proc_size))
-		return false;
-	snap_links_roots(b->ps->vm, raw, &roots);
-	snap_links_walk(b->ps->vm, &b->ps->pages, &roots, &budget, &v, &sums);
+		return 0;
+	if (!walk_some(b->ps, b->t, raw, &v, &sums) && !other.found)
+		return -1;
 	return other.found;
 }
 
 static bool look_at_link(void *arg, const struct ml_entry *e)
 {
 	struct back *b = arg;
+	int back;
 
-	if (e->type != ML_PROC || !term_is_pid(e->other))
+	if (e->type != ML_PROC || !term_is_pid(e->other) ||
+	    (e->kind != ML_LINK && e->kind != ML_MONITOR))
 		return true;
-	if (e->kind == ML_LINK) {
+	back = leads_back(b, e);
+	if (back >= 0 && e->kind == ML_LINK) {
 		b->t->links++;
-		b->t->links_right += leads_back(b, e);
-	} else if (e->kind == ML_MONITOR) {
+		b->t->links_right += back;
+	} else if (back >= 0) {
 		b->t->monitors++;
-		b->t->monitors_right += leads_back(b, e);
+		b->t->monitors_right += back;
 	}
 	return b->t->links + b->t->monitors < 200;
 }
@@ -250,14 +267,11 @@ static void tally_links(struct ps *ps, eterm_t id, const unsigned char *raw, str
 {
 	struct back b = { .ps = ps, .t = t, .self = id };
 	struct ml_visitor v = { look_at_link, &b };
-	struct ml_roots roots;
 	struct ml_sums sums;
-	uint64_t budget = LINKS_MAX;
 
-	if (t->links + t->monitors >= 200)
+	if (t->links + t->monitors >= 200 || !t->links_left ||
+	    !walk_some(ps, t, raw, &v, &sums))
 		return;
-	snap_links_roots(ps->vm, raw, &roots);
-	snap_links_walk(ps->vm, &ps->pages, &roots, &budget, &v, &sums);
 	t->walks++;
 	t->walked += !sums.partial;
 }
@@ -377,7 +391,7 @@ static void look_at_first(struct ps *ps, struct tally *t)
 
 void snap_ps_prove(struct ps *ps, char *why, size_t why_size)
 {
-	struct tally t = { 0 };
+	struct tally t = { .links_left = LINKS_ALL };
 	struct proc_ids ids;
 	size_t i, step;
 
