@@ -10,7 +10,6 @@
 #define CHUNK_BYTES (256u << 10) /* of processes, read at once */
 #define GAP_BYTES 2048	 /* between two of them that is read along: no page lies in it */
 #define PROCESS_MAX 2048
-#define SLACK 64	 /* a field that a test moved may be behind the end */
 #define RETRIES 8
 #define SAMPLE 2000	 /* messages of a long queue that are walked to guess at the rest */
 #define GUESS_MAX 1e15	 /* bytes: no memory has more */
@@ -537,12 +536,12 @@ int snap_ps_scan(struct ps *ps, struct ps_scan *s)
 	size_t i;
 
 	s->found_n = s->exiting = s->skipped = s->may_wait = s->waits_looks = 0;
-	if (size > PROCESS_MAX - SLACK || snap_proc_slots(ps->vm, &ids))
+	if (!ps->fits || size > PROCESS_MAX - PS_SLACK || snap_proc_slots(ps->vm, &ids))
 		return -1;
 	start(ps);
 	qsort(ids.v, ids.n, sizeof(*ids.v), by_address);
-	raw = xcalloc(2, CHUNK_BYTES + SLACK);
-	again = raw + CHUNK_BYTES + SLACK;
+	raw = xcalloc(2, CHUNK_BYTES + PS_SLACK);
+	again = raw + CHUNK_BYTES + PS_SLACK;
 	v = xcalloc(PS_CHUNK, sizeof(*v));
 	for (from = 0; from < ids.n && !ps->vm->rd.lost; from += n) {
 		n = chunk_of(&ids, from, size);
@@ -580,7 +579,7 @@ int snap_ps_read(struct ps *ps, const struct proc_id *who, unsigned int parts, s
 	struct ps_proc after;
 	int i;
 
-	if (size > PROCESS_MAX - SLACK)
+	if (!ps->fits || size > PROCESS_MAX - PS_SLACK)
 		return -ESRCH;
 	for (i = 0; i < RETRIES; i++) {
 		start(ps);

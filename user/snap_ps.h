@@ -45,6 +45,7 @@ struct ps {
 	struct snap_stacks *stacks; /* NULL: stacks are not known */
 	struct stack stack;
 	struct ps_proven ok;
+	bool fits;	      /* all fields of a Process lie in it: else nothing is read */
 	bool full;	      /* walk queues of any length */
 	uint64_t walk_left;   /* of PS_WALK_ALL */
 	uint64_t links_left, refs_left; /* how many may still be walked in this look */
@@ -98,6 +99,7 @@ void snap_ps_prove(struct ps *ps, char *why, size_t why_size);
 void snap_ps_places(struct ps *ps);
 
 #define PS_CHUNK 256 /* processes read at once */
+#define PS_SLACK 64  /* bytes behind a copy of one, that a field may reach into */
 
 /* The binaries of one of them; see snap_ps_bins.c. */
 struct ps_bins {
@@ -126,7 +128,7 @@ int snap_ps_scan(struct ps *ps, struct ps_scan *s);
 /**
  * snap_ps_read() - one process, now, again as long as it moves meanwhile
  *
- * 0; -ESRCH: it is gone, or exits, and process_info would answer undefined.
+ * 0; -ESRCH: it is gone, cannot be read, or exits, and process_info would answer undefined.
  */
 int snap_ps_read(struct ps *ps, const struct proc_id *who, unsigned int parts, struct ps_proc *p);
 

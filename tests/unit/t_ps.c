@@ -38,6 +38,7 @@ static const enum layout_field marked[] = {
 
 static void test_places(void)
 {
+	static const unsigned int far[] = { 4096, 0x80000000, 0xfffffff0, 0xfffffff8 };
 	static const int by[] = { 8, -8, 4, -4 };
 	const struct layout *row;
 	struct ps_proven got;
@@ -60,6 +61,12 @@ static void test_places(void)
 		is_u64(missed, 0, "%s: one that does not is noticed", row->name);
 	}
 	ok(rows >= 20, "in all %zu rows", rows);
+	moved = *layout_row(0);
+	for (k = 0; k < ARRAY_SIZE(far); k++) {
+		moved.f.proc_reds = far[k];
+		got = places(&moved);
+		ok(!got.registers && !got.queues && !got.links, "nothing is read at %#x", far[k]);
+	}
 }
 
 static int largest_first(const void *a, const void *b)
