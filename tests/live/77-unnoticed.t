@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The node does not notice that it is read: nothing in it runs, is written, or stops."""
 import glob
-import os
 import subprocess
 import threading
 import time
@@ -13,7 +12,10 @@ reads = ebt.load("54-bad-reads")
 
 SNAPSHOTS = 1000
 BATCH_S = 3
-PATIENCE_S = 75     # a node's own timers wake it now and then; those batches do not count
+# A node's own timers wake it now and then; those batches do not count.  A busy machine takes as many
+# snapshots, in more time.
+PATIENCE_S = 300
+REST_TRIES = 100
 
 
 def tasks(node):
@@ -64,11 +66,12 @@ def resident(node):
 
 def at_rest(node):
     """(tasks, memory) at a moment, in which no thread ran."""
-    while True:
+    for _ in range(REST_TRIES):
         before = tasks(node)
         content = memory(node)
         if tasks(node) == before:
             return before, content
+    raise ebt.Failure("otp %s: never at rest" % node.release)
 
 
 def settle(nodes):
@@ -177,11 +180,7 @@ def all_of_it(nodes):
     for node, old, kb in zip(nodes, reds, rss):
         what = "otp %s: no thread of the node ran during %d snapshots" \
             % (node.release, asleep[node.release])
-        if SNAPSHOTS > asleep[node.release] > 0 and os.getloadavg()[0] > 2 * os.cpu_count():
-            ebt.skip(what, "the machine is busy: no time for %d" % SNAPSHOTS)
-        else:
-            ebt.ok(asleep[node.release] >= SNAPSHOTS, what, "and while it had work of its own:",
-                   awake)
+        ebt.ok(asleep[node.release] >= SNAPSHOTS, what, "and while it had work of its own:", awake)
         what = "otp %s: " % node.release
         ebt.ok(not [c for c in changed if c.startswith(node.release)],
                what + "no byte of its memory changed", *changed)
