@@ -16,6 +16,8 @@
 #define LIMIT 20
 #define WAITS_MOST 20000 /* stacks that are looked at; beyond, one of each two, then of four, ... */
 #define WAITS_FEW 10	 /* so few that wait for one are no news */
+#define NAME_COLUMNS 24	 /* of a name in the verdict */
+#define NAME_BYTES (4 * NAME_COLUMNS + 8)
 
 struct ps_totals {
 	uint64_t processes, memory, memory_est, unknown, unguessed, long_queues, other_guesses;
@@ -239,15 +241,23 @@ static void totals(const struct ps_state *s, const struct ps_scan *scan, struct 
 	}
 }
 
+/* A name within the verdict: not so long that it fills the line, nor cut inside of a character. */
+static const char *short_name(const char *name, char buf[NAME_BYTES])
+{
+	out_text_fit(name ? name : "", NAME_COLUMNS, buf, NAME_BYTES);
+	return buf;
+}
+
 /* "logger <0.61.0>", or "m:f/a <0.61.0>" */
 static void who_is(struct ps_state *s, const struct proc_id *who, char *buf, size_t size)
 {
 	struct ps_row row = { 0 };
+	char name[NAME_BYTES];
 
 	buf[0] = '\0';
 	if (!snap_ps_read(&s->ps, who, 0, &row.p)) {
 		ps_row_names(&s->ps, &row);
-		snprintf(buf, size, "%s%s%s", row.name ? row.name : "", row.name ? " " : "",
+		snprintf(buf, size, "%s%s%s", short_name(row.name, name), row.name ? " " : "",
 			 row.pid);
 	}
 	ps_row_free(&row);
@@ -257,20 +267,20 @@ static void who_is(struct ps_state *s, const struct proc_id *who, char *buf, siz
 static size_t most_wait(struct ps_state *s, const struct ps_scan *scan, char *buf, size_t size)
 {
 	const struct ps_group *most = ps_group_largest(&s->waiting);
-	char a[32];
+	char a[32], name[NAME_BYTES], key[NAME_BYTES];
 
 	if (!most || most->processes < WAITS_FEW)
 		return 0;
 	ps_group_name((struct ps_group *)most, &s->ps);
 	return snprintf(buf, size, "; %s%s wait for %s%s%s", scan->waits_each > 1 ? "~" : "",
-			fmt_count(most->processes, a, sizeof(a)), most->name ? most->name : "",
-			most->name ? " " : "", most->key);
+			fmt_count(most->processes, a, sizeof(a)), short_name(most->name, name),
+			most->name ? " " : "", short_name(most->key, key));
 }
 
 static void verdict(struct ps_state *s, const struct ps_scan *scan, struct table *t)
 {
 	const struct ps_totals *m = &s->sum;
-	char a[32], b[32], who[128];
+	char a[32], b[32], who[NAME_BYTES + 48], more[2 * NAME_BYTES + 64] = "";
 	size_t size = sizeof(t->verdict), n;
 
 	n = snprintf(t->verdict, size, "%s processes", fmt_count(m->processes, a, sizeof(a)));
@@ -289,14 +299,15 @@ static void verdict(struct ps_state *s, const struct ps_scan *scan, struct table
 	if (m->suspended)
 		n += snprintf(t->verdict + n, size - n, "; %s suspended",
 			      fmt_count(m->suspended, a, sizeof(a)));
-	if (n + 60 < size)
-		n += most_wait(s, scan, t->verdict + n, size - n);
+	/* whole, or not at all */
+	if (n + most_wait(s, scan, more, sizeof(more)) < size)
+		n += snprintf(t->verdict + n, size - n, "%s", more);
 	if (!m->longest_len || n + 60 > size)
 		return;
 	who_is(s, &m->longest, who, sizeof(who));
 	n += snprintf(t->verdict + n, size - n, "; longest queue %s",
 		      fmt_count(m->longest_len, a, sizeof(a)));
-	if (who[0] && n < size)
+	if (n + strlen(who) + 2 < size && who[0])
 		snprintf(t->verdict + n, size - n, ": %s", who);
 }
 
