@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * info: a node at a glance.  Which limit is near, how busy the schedulers are, how the allocators are
- * configured; with -v the atoms that were made last, for who makes atoms without end.
+ * info: a node at a glance.  Which limit is near, how busy the schedulers are, how the allocators
+ * are configured; with -v the atoms that were made last, for who makes atoms without end.
  */
 #include "reading.h"
 #include "snap_info.h"
@@ -24,7 +24,7 @@ struct info_state {
 	struct known reductions, context_switches; /* at the last round */
 };
 
-/* --- the row ------------------------------------------------------------------------------------ */
+/* --- the row ---------------------------------------------------------------------------------- */
 
 #define GET_KNOWN(fn, M) GET_IF(fn, struct info_row, r->M.is, VAL_U64, u, r->M.n)
 
@@ -69,13 +69,15 @@ static const struct column columns[] = {
 	{ "run_queue", "", UNIT_NONE, 0, "runnable, as statistics(run_queue)", get_run_queue },
 	{ "run_queues", "", UNIT_NONE, COL_NO_SORT,
 	  "by queue, as statistics(run_queue_lengths_all)", get_run_queues },
-	{ "reductions", "", UNIT_NONE, 0, "since the start; with -i in the interval", get_reductions },
+	{ "reductions", "", UNIT_NONE, 0, "since the start; with -i in the interval",
+	  get_reductions },
 	{ "context_switches", "", UNIT_NONE, 0, "likewise", get_switches },
 	{ "uptime_s", "", UNIT_NONE, 0, "of the OS process", get_uptime },
 	{ "rss", "", UNIT_BYTES, 0, "resident memory", get_rss },
 	{ "cgroup_limit", "", UNIT_BYTES, 0, "tightest memory limit of its cgroups",
 	  get_cgroup_limit },
-	{ "cgroup_used", "", UNIT_BYTES, 0, "used of it, as the kernel counts it", get_cgroup_used },
+	{ "cgroup_used", "", UNIT_BYTES, 0, "used of it, as the kernel counts it",
+	  get_cgroup_used },
 	{ "allocators", "", UNIT_NONE, COL_NO_SORT, "settings, as system_info({allocator,A})",
 	  get_allocators },
 	{ "mseg_alloc", "", UNIT_NONE, COL_NO_SORT, "settings of its cache", get_mseg },
@@ -132,7 +134,7 @@ static void make_items(struct info_row *r)
 		item_push(r->atoms, item_text(s->newest_atoms[i]));
 }
 
-/* --- text --------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 struct limit {
 	const char *name;
@@ -236,7 +238,8 @@ static void fmt_queues(const struct snap_info *s, char *line)
 			longest = i;
 		if (n + 24 >= sizeof(list) || !s->queues[i].is)
 			continue;
-		n += snprintf(list + n, sizeof(list) - n, "%s%llu", !n ? "" : i < s->schedulers ? " " : " | ",
+		n += snprintf(list + n, sizeof(list) - n, "%s%llu",
+			      !n ? "" : i < s->schedulers ? " " : " | ",
 			      (unsigned long long)s->queues[i].n);
 	}
 	if (n <= 20 && s->nqueues <= 8)
@@ -262,7 +265,8 @@ static void limits_block(struct table *t, const struct info_row *r)
 		k += left[k][0] != '\0';
 	}
 	if (!s->cgroup.limited)
-		snprintf(left[k++], SIDE, "%-9s %9s    %s", "memory", fmt_bytes(s->rss, a, sizeof(a)),
+		snprintf(left[k++], SIDE, "%-9s %9s    %s", "memory",
+			 fmt_bytes(s->rss, a, sizeof(a)),
 			 s->cgroup.known ? "no cgroup limit" : "cgroup limit: -");
 	else if (s->rss)
 		snprintf(left[k++], SIDE, "%-9s %9s", "rss", fmt_bytes(s->rss, a, sizeof(a)));
@@ -339,7 +343,7 @@ static void atoms_block(struct table *t, const struct snap_info *s)
 	}
 }
 
-/* --- rounds ------------------------------------------------------------------------------------- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 
 static int open_info(struct reading *r)
 {

@@ -324,9 +324,9 @@ static void notes(struct reading *r, const struct ps_state *s)
 			     s->sum.long_queues == 1 ? "queue was" : "queues were",
 			     s->sum.long_queues == 1 ? "that process" : "those processes");
 	if (s->sum.other_guesses)
-		reading_note(r, "memory of %llu %s moved while they were read, or come from another "
-			     "node and are not decoded yet", (unsigned long long)s->sum.other_guesses,
-			     one);
+		reading_note(r, "memory of %llu %s moved while they were read, or come from "
+			     "another node and are not decoded yet",
+			     (unsigned long long)s->sum.other_guesses, one);
 }
 
 static int ps_round(struct reading *r, struct table *t)

@@ -178,7 +178,7 @@ static void usage(FILE *out, const struct cmd *cmd)
 	}
 }
 
-/* --- the target --------------------------------------------------------------------------------- */
+/* --- the target ------------------------------------------------------------------------------- */
 
 static void list_candidates(const struct candidate *c, int n, char *buf, size_t size)
 {
@@ -266,7 +266,7 @@ pid_t pick_target(const struct options *opt)
 	return pid;
 }
 
-/* --- output ------------------------------------------------------------------------------------- */
+/* --- output ----------------------------------------------------------------------------------- */
 
 int print_report(const struct options *opt, const struct report *r)
 {
@@ -299,7 +299,7 @@ static int finish(const struct options *opt)
 	return f->status;
 }
 
-/* --- options ------------------------------------------------------------------------------------ */
+/* --- options ---------------------------------------------------------------------------------- */
 
 static int bad_number(const char *what, const char *arg)
 {

@@ -83,7 +83,8 @@ static json_object *holders_json(const struct bin_row *r)
 static json_object *calls_json(const struct model *m)
 {
 	static const char *const keys[EB_NCALLS] = {
-		[EB_CALL_ALLOC] = "allocs", [EB_CALL_FREE] = "frees", [EB_CALL_REALLOC] = "reallocs",
+		[EB_CALL_ALLOC] = "allocs", [EB_CALL_FREE] = "frees",
+		[EB_CALL_REALLOC] = "reallocs",
 	};
 	json_object *list = json_object_new_array(), *o;
 	char key[32];
@@ -241,7 +242,8 @@ static json_object *cost_json(const struct run_info *run)
 	json_object_object_add(o, "bytes_read", u64(run->bytes_read));
 	json_object_object_add(o, "probe_hits", u64(run->probe_hits));
 	json_object_object_add(o, "probe_ns_per_hit",
-			       run->traced && run->probe_hits ? number(run->probe_ns_per_hit) : NULL);
+			       run->traced && run->probe_hits ? number(run->probe_ns_per_hit) :
+								NULL);
 	json_object_object_add(o, "overhead_percent", number(run->overhead_percent));
 	return o;
 }

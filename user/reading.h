@@ -19,7 +19,7 @@ struct reading {
 	struct vm vm;
 	void *state;	    /* ops->state_size bytes, zeroed; the command's own */
 	unsigned int round; /* 0 is the first */
-	double seconds;	    /* from the beginning of the last round to that of this one; 0 at first */
+	double seconds;	    /* from the beginning of the last round to this one's; 0 at first */
 	uint64_t skipped;   /* to be counted by round(): items that moved while they were read */
 	size_t limit;	    /* rows to keep: -l, or the command's own; 0: all */
 	/* filled by reading_note() */

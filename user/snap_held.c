@@ -142,7 +142,8 @@ static void sum_chain(struct vm *vm, struct page_cache *pc, struct held_walk *wa
  */
 static bool same(const struct proc_image *a, const struct proc_image *b)
 {
-	return a->id == b->id && !((a->state | b->state) & (PSFLG_GC | PSFLG_EXITING | PSFLG_FREE)) &&
+	return a->id == b->id &&
+	       !((a->state | b->state) & (PSFLG_GC | PSFLG_EXITING | PSFLG_FREE)) &&
 	       a->heap == b->heap && a->old_heap == b->old_heap && a->old_htop == b->old_htop &&
 	       a->gen_gcs == b->gen_gcs && a->wrt_bins == b->wrt_bins && a->mbuf == b->mbuf &&
 	       b->off_heap_overhead >= a->off_heap_overhead;

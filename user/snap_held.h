@@ -11,8 +11,8 @@
 /* What one process holds: refc binaries on its off-heap lists. */
 struct held_bins {
 	/*
-	 * As process_info(P, binary) lists them: off_heap, from OTP 26 on also the writable ones, and
-	 * heap fragments; duplicates included.  Bytes are the binaries' own size (orig_size).
+	 * As process_info(P, binary) lists them: off_heap, from OTP 26 on also the writable ones,
+	 * and heap fragments; duplicates included.  Bytes are the binaries' own size (orig_size).
 	 */
 	uint64_t refs, bytes;
 	/* Being appended to (wrt_bins; OTP 25 keeps them out of its answer).  0 before 25. */
@@ -22,7 +22,7 @@ struct held_bins {
 	 * left off), or in fragments of messages received since.
 	 */
 	uint64_t fresh_refs, fresh_bytes;
-	/* Heap words allocated since then; not known while a process runs, since htop is in a register. */
+	/* Heap words allocated since then; not known while it runs: htop is in a register. */
 	uint64_t fresh_words;
 	bool words_known;
 	bool partial; /* the list could not be walked to its end, or is too long */
@@ -30,7 +30,7 @@ struct held_bins {
 
 struct held_walk {
 	uint64_t refs_budget; /* how many nodes may still be read; shared by all processes */
-	bool fresh_only;      /* stop where older nodes begin: refs and bytes are then the fresh ones */
+	bool fresh_only;      /* stop where older nodes begin: refs and bytes are the fresh ones */
 	/* told each reference; may be told again what a process that moved was walked for before */
 	void (*on_ref)(void *arg, vmaddr_t binary);
 	bool listed_only; /* tell but those that process_info(P, binary) lists */

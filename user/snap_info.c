@@ -34,7 +34,7 @@ static void failed(struct snap_info_proof *p, const char *why)
 		snprintf(p->why[p->nwhy++], sizeof(p->why[0]), "%s", why);
 }
 
-/* --- run queues --------------------------------------------------------------------------------- */
+/* --- run queues ------------------------------------------------------------------------------- */
 
 struct queue {
 	uint64_t context_switches, reductions;
@@ -143,8 +143,8 @@ bad:
 }
 
 /*
- * A slice is counted to the scheduler, with at least MIN_REDUCTIONS, and what it took to its queue; the
- * queue counts slices, too.
+ * A slice is counted to the scheduler, with at least MIN_REDUCTIONS, and what it took to its queue;
+ * the queue counts slices, too.
  */
 static bool reductions_agree(struct vm *vm)
 {
@@ -181,7 +181,7 @@ static void prove_reductions(struct vm *vm, struct snap_info_proof *p)
 	failed(p, "schedulers and run queues count different reductions: these are left out");
 }
 
-/* --- sleeping schedulers ------------------------------------------------------------------------ */
+/* --- sleeping schedulers ---------------------------------------------------------------------- */
 
 static bool read_sleep(struct vm *vm, const struct scheduler *s, uint32_t *flags)
 {
@@ -204,7 +204,8 @@ static void prove_sleeping(struct vm *vm, struct snap_info_proof *p)
 	for (i = 0; i < vm->nscheds; i++)
 		p->sleeping = p->sleeping && read_sleep(vm, &vm->scheds[i], &flags);
 	if (!p->sleeping)
-		failed(p, "what schedulers sleep by was not found: how many are online is left out");
+		failed(p, "what schedulers sleep by was not found: how many are online is left "
+			  "out");
 }
 
 /* Is it suspended, as it says itself and, of a normal one, as its queue does?  -1: unclear. */
@@ -292,11 +293,11 @@ static void read_schedulers(struct vm *vm, const struct snap_info_proof *p, stru
 		count_online(vm, s);
 }
 
-/* --- tables ------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 /*
- * The limit stands between the size and the entries, which are followed by the table that the entries
- * are found through; pages are added as they are needed.
+ * The limit stands between the size and the entries, which are followed by the table that the
+ * entries are found through; pages are added as they are needed.
  */
 static void prove_atoms(struct vm *vm, struct snap_info_proof *p)
 {
@@ -362,7 +363,7 @@ static void read_tables(struct vm *vm, const struct snap_info_proof *p, size_t n
 		s->newest_atoms[s->nnewest] = term_atom_index(vm, entries - 1 - s->nnewest);
 }
 
-/* --- settings of allocators --------------------------------------------------------------------- */
+/* --- settings of allocators ------------------------------------------------------------------- */
 
 /* ErtsMsegOpt_t */
 #define MSEG_ABS_SHRINK 8
@@ -406,7 +407,8 @@ static void prove_settings(struct vm *vm, struct snap_info_proof *p)
 		p->settings = p->settings && words[i] == words[i - 1] + 8;
 	if (f->allctr_free_limit != LAYOUT_ABSENT)
 		next = f->allctr_free_limit == next ? next + 8 : 0;
-	p->pools = f->allctr_util_limit == f->allctr_sentinel + 24 && f->allctr_pool_limit == next &&
+	p->pools = f->allctr_util_limit == f->allctr_sentinel + 24 &&
+		   f->allctr_pool_limit == next &&
 		   f->allctr_pool_free == next + 8 && f->allctr_pool_number == next + 16 &&
 		   f->allctr_pool_number + 4 <= ALLCTR_BYTES;
 	p->mseg = p->mem.msegs && f->mseg_abs_fit == f->mseg_max_cache + 8 &&
@@ -551,7 +553,7 @@ static void read_allocators(struct vm *vm, const struct snap_info_proof *p, stru
 	read_mseg(vm, p, &s->mseg);
 }
 
-/* --- all of it ---------------------------------------------------------------------------------- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 void snap_info_open(struct vm *vm, struct snap_info_proof *p)
 {

@@ -34,7 +34,7 @@ bool info_setting_is_switch(enum info_setting s);
 struct info_allocator {
 	const char *allocator; /* "binary_alloc" */
 	bool enabled;
-	unsigned int first, last; /* instances; the one of number 0 is that of threads without one */
+	unsigned int first, last; /* instances; number 0 is that of threads without one */
 	const char *strategy;	  /* "aoffcbf"; NULL: not known */
 	struct known set[SET_N];
 	const char *pool; /* cp: "B", "@", "undefined"; NULL: not known */

@@ -22,8 +22,8 @@ enum ml_kind {
 
 /* What is at the other end; the numbers that the VM uses differ from release to release. */
 enum ml_type {
-	ML_PROC, ML_PORT, ML_TIME_OFFSET, ML_DIST_PROC, ML_DIST_PORT, ML_RESOURCE, ML_NODE, ML_NODES,
-	ML_SUSPEND, ML_ALIAS,
+	ML_PROC, ML_PORT, ML_TIME_OFFSET, ML_DIST_PROC, ML_DIST_PORT, ML_RESOURCE, ML_NODE,
+	ML_NODES, ML_SUSPEND, ML_ALIAS,
 };
 
 struct ml_roots {
@@ -36,8 +36,8 @@ struct ml_entry {
 	vmaddr_t addr;	/* of its node in the tree or list */
 	/*
 	 * pid, port or atom (a node's name, clock_service) of the other end; of DIST ones a boxed
-	 * external pid, or the node's name where the process was monitored by name.  RESOURCE: address
-	 * of the resource.
+	 * external pid, or the node's name where the process was monitored by name.  RESOURCE:
+	 * address of the resource.
 	 */
 	eterm_t other;
 	eterm_t name;	/* atom: was monitored by this registered name; or 0 */
@@ -49,7 +49,7 @@ struct ml_entry {
 struct ml_sums {
 	uint64_t links, monitors, monitored_by, others; /* entries of each kind */
 	uint64_t bytes;	 /* of all of them: their part of process_info(P, memory) */
-	bool partial;	 /* they moved while they were walked, or are too many: the numbers are low */
+	bool partial;	 /* they moved, or are too many: no number is right */
 };
 
 struct ml_visitor {

@@ -260,8 +260,8 @@ void snap_msgq_walk(struct vm *vm, struct pages *pages, const struct msgq_head *
 
 	memset(sums, 0, sizeof(*sums));
 	sums->words_known = true;
-	ok = message_fits(&vm->lay->f) && walk_list(&w, h->inner.first, false) && walk_list(&w, h->middle.first, true) &&
-	     walk_list(&w, h->outer.first, true);
+	ok = message_fits(&vm->lay->f) && walk_list(&w, h->inner.first, false) &&
+	     walk_list(&w, h->middle.first, true) && walk_list(&w, h->outer.first, true);
 	if (ok && h->buffers && !w.stopped) {
 		ok = read_buffers(vm, h->buffers, lists);
 		for (i = 0; ok && i < BUFFERS; i++)

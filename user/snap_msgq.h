@@ -4,8 +4,8 @@
  *
  * A process has three of them (erl_message.h): the inner queue is the message queue; the outer
  * one, and from 25 on up to 64 buffers of it, holds what was sent and not yet fetched, signals of
- * other kinds among it; the middle one what was fetched and still waits for those signals.  Asked by
- * process_info/2 the process first fetches and handles all of them: so the answer counts the
+ * other kinds among it; the middle one what was fetched and still waits for those signals.  Asked
+ * by process_info/2 the process first fetches and handles all of them: so the answer counts the
  * messages of all three.
  */
 #ifndef EBEAM_SNAP_MSGQ_H
@@ -43,7 +43,7 @@ struct msgq_message {
 	eterm_t term;	   /* m[0]; 0: not yet decoded, from another node */
 	eterm_t token;	   /* m[1]: of seq_trace; nil: none */
 	eterm_t from;	   /* m[2]: the sender's pid, or another term where it is not known */
-	uint64_t attached; /* address of the fragments that hold the term; 1: inline; 0: on the heap */
+	uint64_t attached; /* address of the fragments that hold the term; 1: inline; 0: heap */
 	uint64_t words;	   /* of these fragments */
 	bool words_known;
 	bool in_transit;
@@ -54,7 +54,7 @@ struct msgq_sums {
 	uint64_t attached_words;       /* of all; with on_heap part of total_heap_size */
 	uint64_t bytes;		       /* their part of process_info(P, memory) */
 	bool partial;		       /* budget spent, or the queue moved: there are more */
-	bool words_known; /* false: some come from another node and are not decoded: bytes are more */
+	bool words_known; /* false: some come from another node, not decoded: bytes are more */
 };
 
 struct msgq_visitor {

@@ -394,8 +394,8 @@ static bool is_gone(const struct ps *ps, const struct proc_id *who, const unsign
 }
 
 /*
- * @p was walked from @raw, which is @again by now: once more until nothing that was walked has moved
- * meanwhile.  False when it has gone.
+ * @p was walked from @raw, which is @again by now: once more until nothing that was walked has
+ * moved meanwhile.  False when it has gone.
  */
 static bool settle(struct ps *ps, struct ps_scan *s, const struct proc_id *who, unsigned int parts,
 		   unsigned char *raw, unsigned char *again, struct ps_proc *p)

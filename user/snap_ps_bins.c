@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Refc binaries of many processes at once: their off-heap lists are followed side by side, a node
- * of each in one system call, where snap_held_bins() takes several for each process.  Most lists are
- * short.  What takes longer is left to that one.
+ * of each in one system call, where snap_held_bins() takes several for each process.  Most lists
+ * are short.  What takes longer is left to that one.
  */
 #include "snap_ps.h"
 

@@ -116,8 +116,9 @@ def groups(node):
         doc = ps(node, "--by", by, "-l", "0", "--binaries")
         want = {}
         for r in rows:
-            g = want.setdefault(r[by], dict(processes=0, memory=0, message_queue_len=0, reductions=0,
-                                            binary_bytes=0, binary_refs=0, message_queue_len_max=0))
+            g = want.setdefault(r[by], dict(processes=0, memory=0, message_queue_len=0,
+                                            reductions=0, binary_bytes=0, binary_refs=0,
+                                            message_queue_len_max=0))
             g["processes"] += 1
             for key in ("memory", "message_queue_len", "reductions", "binary_bytes", "binary_refs"):
                 g[key] += r[key]

@@ -12,8 +12,8 @@ reads = ebt.load("54-bad-reads")
 
 SNAPSHOTS = 1000
 BATCH_S = 3
-# A node's own timers wake it now and then; those batches do not count.  A busy machine takes as many
-# snapshots, in more time.
+# A node's own timers wake it now and then; those batches do not count.  A busy machine takes as
+# many snapshots, in more time.
 PATIENCE_S = 300
 REST_TRIES = 100
 

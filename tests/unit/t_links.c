@@ -130,7 +130,8 @@ static void offsets(void)
 			budget = 1000;
 			walk(&roots, &budget, &sums);
 			if (!sums.partial)
-				ok(false, "%s at %#x is noticed", layout_field_name(fields[i]), at[k]);
+				ok(false, "%s at %#x is noticed",
+				   layout_field_name(fields[i]), at[k]);
 		}
 	lay = *layout_find(27, true, "x86_64");
 	ok(true, "offsets that lead out of a node are not followed");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What ps does without a node: where fields stand in all rows, the choice of the first N, and the names
- * of states.
+ * What ps does without a node: where fields stand in all rows, the choice of the first N, and the
+ * names of states.
  */
 #include "ps_rows.h"
 #include "tap.h"
@@ -31,8 +31,8 @@ static const enum layout_field marked[] = {
 	LF_proc_sig_len, LF_proc_sig_mlenoffs, LF_proc_sig_flags, LF_proc_inq_first,
 	LF_proc_inq_last, LF_proc_inq_len, LF_proc_inq_signals, LF_proc_inq_buffers, LF_msg_m,
 	LF_msg_size, LF_sig_mlenoffs, LF_proc_links, LF_proc_lt_monitors, LF_proc_monitors,
-	LF_ml_right, LF_ml_left, LF_ml_list_next, LF_ml_other, LF_ml_offset, LF_ml_flags, LF_ml_type,
-	LF_ml_size, LF_linkdata_size, LF_mondata_size, LF_mondata_origin, LF_mondata_ref,
+	LF_ml_right, LF_ml_left, LF_ml_list_next, LF_ml_other, LF_ml_offset, LF_ml_flags,
+	LF_ml_type, LF_ml_size, LF_linkdata_size, LF_mondata_size, LF_mondata_origin, LF_mondata_ref,
 	LF_proc_parent, LF_proc_psd, LF_psd_data, LF_proc_arity_size,
 };
 
