@@ -6,7 +6,9 @@
 #include "ps_rows.h"
 #include "tap.h"
 
+#include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static bool all(const struct ps_proven *ok)
 {
@@ -135,6 +137,98 @@ static void test_states(void)
 	is_str(snap_ps_priority(0), "max", "and max, whatever it runs with");
 }
 
+/* --- a process whose dictionary moves all the time -------------------------------------------- */
+
+#define DICTS 65536 /* so many that none is used again while it is looked at */
+#define DICT_BYTES 64
+#define SCANS 3000
+
+static unsigned char (*dicts)[DICT_BYTES], process[2048] __attribute__((aligned(64)));
+static volatile bool stop;
+
+static void put(unsigned char *at, unsigned int off, const void *v, size_t n)
+{
+	memcpy(at + off, v, n);
+	__sync_synchronize();
+}
+
+/* One pair in the dictionary that the process has; what it has no more holds anything. */
+static void *move(void *arg)
+{
+	const struct layout_fields *f = arg;
+	const uint32_t one = 1, freed = 999999;
+	unsigned int i, spin;
+	uint64_t at;
+
+	for (i = 0; !stop; i++) {
+		at = (uintptr_t)dicts[(i + 1) % DICTS];
+		put(dicts[(i + 1) % DICTS], f->dict_num, &one, 4);
+		put(process, f->proc_dictionary, &at, 8);
+		put(dicts[i % DICTS], f->dict_num, &freed, 4);
+		for (spin = 0; spin < 20 * (i % 256) && !stop; spin++)
+			__sync_synchronize();
+	}
+	return NULL;
+}
+
+struct told {
+	unsigned int known, unknown, wrong;
+};
+
+static void on_process(void *arg, const struct ps_proc *p)
+{
+	struct told *t = arg;
+
+	t->known += !!(p->known & PS_DICT);
+	t->unknown += !(p->known & PS_DICT);
+	t->wrong += p->known & PS_DICT && p->dict_pairs != 1;
+}
+
+static void test_moving(void)
+{
+	const struct layout *row = layout_find(27, true, "x86_64");
+	uint64_t slots[8] = { (uintptr_t)process }, skipped = 0;
+	struct told told = { 0 };
+	struct ps_scan scan = { .parts = PS_DICT, .found = on_process, .arg = &told };
+	static unsigned char table[4096];
+	static struct vm vm;
+	struct ps ps = { .vm = &vm, .fits = true };
+	pthread_t mover;
+	const uint32_t one = 1;
+	uint64_t id = 3, first;
+	int i;
+
+	dicts = xcalloc(DICTS, DICT_BYTES);
+	first = (uintptr_t)dicts;
+	put(dicts[0], row->f.dict_num, &one, 4);
+	vm.lay = row;
+	vm.otp = 27;
+	vm.proc_max = ARRAY_SIZE(slots);
+	vm.tab = (uintptr_t)slots;
+	vm.proc_tab = (uintptr_t)table;
+	put(table, row->f.ptab_count, &one, 4);
+	put(process, row->f.proc_id, &id, 8);
+	put(process, row->f.proc_dictionary, &first, 8);
+	reader_open_live(&vm.rd, getpid());
+	pages_open(&ps.pages, &vm.rd, 1 << 16);
+	stop = false;
+	pthread_create(&mover, NULL, move, (void *)&row->f);
+	for (i = 0; i < SCANS; i++) {
+		if (snap_ps_scan(&ps, &scan))
+			abort();
+		skipped += scan.skipped;
+	}
+	stop = true;
+	pthread_join(mover, NULL);
+	diag("%u known, %u unknown", told.known, told.unknown);
+	is_u64(told.wrong, 0, "what was freed while it was looked at is not told");
+	is_u64(told.known + told.unknown, SCANS, "the process is there each time");
+	is_u64(told.unknown, skipped, "and skipped where its dictionary never held still");
+	ok(told.known > SCANS / 10, "mostly it did");
+	pages_close(&ps.pages);
+	free(dicts);
+}
+
 int main(void)
 {
 	test_places();
@@ -144,5 +238,6 @@ int main(void)
 	test_choice(1, 1);
 	test_names();
 	test_states();
+	test_moving();
 	return done();
 }
