@@ -414,6 +414,9 @@ static int ps_open(struct reading *r)
 	if (!r->opt->json && !r->opt->binaries)
 		s->row_parts &= ~PS_BINS | s->parts;
 	snap_ps_open(&s->ps, &r->vm, s->why, sizeof(s->why));
+	if (!s->ps.fits && !r->vm.rd.lost)
+		return fail(EXIT_UNSUPPORTED, "", "fields of processes lie outside of them in layout "
+			    "%s", r->vm.lay->name);
 	return 0;
 }
 

@@ -315,6 +315,8 @@ static bool all_inside(const struct vm *vm)
 
 	for (i = 0; i < LAYOUT_NFIELDS; i++) {
 		off = *layout_field_at((struct layout *)vm->lay, i);
+		if (i == LF_proc_arity_size) /* no offset */
+			continue;
 		if (!strcmp(layout_field_struct(i), "Process") && off != LAYOUT_ABSENT &&
 		    off + 8ULL > end)
 			return false;
@@ -416,7 +418,7 @@ void snap_ps_prove(struct ps *ps, char *why, size_t why_size)
 	size_t i, step;
 
 	memset(&ps->ok, 0, sizeof(ps->ok));
-	ps->fits = false;
+	ps->fits = all_inside(ps->vm);
 	if (ps->vm->lay->f.proc_size <= PROCESS_MAX && !snap_proc_slots(ps->vm, &ids)) {
 		step = ids.n > SEEN ? ids.n / SEEN : 1;
 		snap_ps_places(ps);
