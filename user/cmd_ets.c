@@ -290,9 +290,9 @@ static const char *group_of(const struct options *opt, const struct ets_row *r)
 
 static int by_group(const void *a, const void *b)
 {
-	const struct ets_row *x = a, *y = b;
+	const struct ets_row *const *x = a, *const *y = b;
 
-	return strcmp(x->group, y->group);
+	return strcmp((*x)->group, (*y)->group);
 }
 
 static void add_to_group(struct ets_row *g, const struct ets_row *r)
@@ -311,23 +311,28 @@ static void add_to_group(struct ets_row *g, const struct ets_row *r)
 
 static void make_groups(struct reading *r, struct ets_state *s)
 {
+	/* rows stay where they are: a group may be named by the text of a pid in one */
+	struct ets_row **order = xcalloc(s->nrows, sizeof(struct ets_row *));
 	struct ets_row *g = NULL;
 	size_t i;
 
 	s->groups = xcalloc(s->nrows, sizeof(*s->groups));
-	for (i = 0; i < s->nrows; i++)
-		s->rows[i].group = group_of(r->opt, &s->rows[i]);
-	qsort(s->rows, s->nrows, sizeof(*s->rows), by_group);
 	for (i = 0; i < s->nrows; i++) {
-		if (!g || strcmp(g->group, s->rows[i].group)) {
+		order[i] = &s->rows[i];
+		order[i]->group = group_of(r->opt, order[i]);
+	}
+	qsort(order, s->nrows, sizeof(*order), by_group);
+	for (i = 0; i < s->nrows; i++) {
+		if (!g || strcmp(g->group, order[i]->group)) {
 			g = &s->groups[s->ngroups++];
-			g->group = s->rows[i].group;
+			g->group = order[i]->group;
 			g->proven = s->snap.proven;
 			g->with_binaries = r->opt->binaries;
 			g->t.counted = g->t.walked = g->compared = true;
 		}
-		add_to_group(g, &s->rows[i]);
+		add_to_group(g, order[i]);
 	}
+	free(order);
 }
 
 /* --- the report --------------------------------------------------------------------------------- */

@@ -205,23 +205,27 @@ static const char *group_of(const struct options *opt, const struct row *r)
 
 static int by_group(const void *a, const void *b)
 {
-	const struct row *x = a, *y = b;
+	const struct row *const *x = a, *const *y = b;
 
-	return strcmp(x->group, y->group);
+	return strcmp((*x)->group, (*y)->group);
 }
 
 static void make_groups(struct reading *r, struct port_state *s)
 {
+	/* rows stay where they are: a group may be named by the text of a pid in one */
+	struct row **order = xcalloc(s->nrows, sizeof(struct row *));
 	const struct row *row;
 	struct row *g = NULL;
 	size_t i;
 
 	s->groups = xcalloc(s->nrows, sizeof(*s->groups));
-	for (i = 0; i < s->nrows; i++)
-		s->rows[i].group = group_of(r->opt, &s->rows[i]);
-	qsort(s->rows, s->nrows, sizeof(*s->rows), by_group);
 	for (i = 0; i < s->nrows; i++) {
-		row = &s->rows[i];
+		order[i] = &s->rows[i];
+		order[i]->group = group_of(r->opt, order[i]);
+	}
+	qsort(order, s->nrows, sizeof(*order), by_group);
+	for (i = 0; i < s->nrows; i++) {
+		row = order[i];
 		if (!g || strcmp(g->group, row->group)) {
 			g = &s->groups[s->ngroups++];
 			g->group = row->group;
@@ -238,6 +242,7 @@ static void make_groups(struct reading *r, struct port_state *s)
 		g->input_change += row->input_change;
 		g->output_change += row->output_change;
 	}
+	free(order);
 }
 
 /* --- the report --------------------------------------------------------------------------------- */
