@@ -364,7 +364,7 @@ static void sum_up(struct reading *r, struct ets_state *s, struct table *t)
 	const struct ets_row *row, *largest = NULL;
 	uint64_t size = 0, bytes = 0, words = 0, binaries = 0;
 	size_t i, n = 0, uncounted = 0, unwalked = 0;
-	char a[32], b[32], c[32], d[48] = "";
+	char a[32], b[32], c[32], d[64] = "";
 
 	for (i = 0; i < s->nrows; i++) {
 		row = &s->rows[i];
@@ -378,7 +378,7 @@ static void sum_up(struct reading *r, struct ets_state *s, struct table *t)
 		size += row->t.size;
 		bytes += row->t.memory_bytes;
 		words += (row->t.memory_bytes + 7) / 8;
-		binaries += row->t.binary_bytes;
+		binaries += row->t.walked ? row->t.binary_bytes : 0;
 		if (!largest || row->t.memory_bytes > largest->t.memory_bytes)
 			largest = row;
 	}
@@ -393,10 +393,12 @@ static void sum_up(struct reading *r, struct ets_state *s, struct table *t)
 		return;
 	}
 	if (walked)
-		snprintf(d, sizeof(d), " and %s of binaries",
+		snprintf(d, sizeof(d), " and %s%s of binaries", unwalked ? "at least " : "",
 			 fmt_bytes(binaries, a, sizeof(a)));
-	snprintf(t->verdict, sizeof(t->verdict), "%zu tables, %s rows, %s%s; largest: %.60s (%.40s) %s",
-		 n, fmt_count(size, a, sizeof(a)), fmt_bytes(bytes, b, sizeof(b)), d,
+	snprintf(t->verdict, sizeof(t->verdict),
+		 "%zu tables, %s%s rows, %s%s; largest: %.60s (%.40s) %s", n,
+		 uncounted ? "at least " : "", fmt_count(size, a, sizeof(a)),
+		 fmt_bytes(bytes, b, sizeof(b)), d,
 		 largest->name ? largest->name : "-",
 		 largest->owner_name ? largest->owner_name : largest->owner,
 		 fmt_bytes(largest->t.memory_bytes, c, sizeof(c)));

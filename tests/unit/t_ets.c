@@ -169,7 +169,7 @@ static struct ets_table walked(struct snap_ets *s)
 
 static void rings(void)
 {
-	unsigned char *t[5], *other;
+	unsigned char *t[5], *other, *many[100];
 	struct ets_tables all;
 	struct snap_ets s;
 	size_t i;
@@ -204,6 +204,19 @@ static void rings(void)
 	snap_ets_tables(&s, &all);
 	is_u64(all.n, 4, "one that is being deleted is left out");
 	is_u64(all.deleting, 1, "and counted");
+	snap_ets_free(&all);
+
+	set_up(&s);
+	for (i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = make_table(ETS_SET);
+	ring(many, ARRAY_SIZE(many));
+	snap_ets_tables(&s, &all);
+	is_u64(all.n, ARRAY_SIZE(many), "a long ring");
+	is_u64(all.skipped, 0, "of which nothing is missing");
+	snap_ets_free(&all);
+	put(sched, f->sched_ets_count, 1);
+	snap_ets_tables(&s, &all);
+	ok(all.n < ARRAY_SIZE(many) && all.skipped, "one that is far longer than it counts: it is said");
 	snap_ets_free(&all);
 
 	ring(t, 0);
