@@ -89,12 +89,9 @@ EACH(size, r->carrier->size)
 EACH_WALKED(free_blocks)
 EACH_WALKED(largest_free)
 GET_IF(each_blocks, struct blocks_row, r->counted, VAL_U64, u, r->carrier->blocks)
-GET_IF(each_allocated, struct blocks_row, r->carrier->walked || !r->carrier->single, VAL_U64, u,
-       r->carrier->allocated)
-GET_IF(each_unused, struct blocks_row, r->carrier->walked || !r->carrier->single, VAL_U64, u,
-       r->carrier->size - r->carrier->allocated)
-GET_IF(each_usage, struct blocks_row, r->carrier->walked || !r->carrier->single, VAL_DOUBLE, d,
-       share(r->carrier->allocated, r->carrier->size))
+EACH(allocated, r->carrier->allocated)
+EACH(unused, r->carrier->size - r->carrier->allocated)
+GET(each_usage, struct blocks_row, VAL_DOUBLE, d, share(r->carrier->allocated, r->carrier->size))
 
 static const struct column each_columns[] = {
 	{ "address", "ADDRESS", UNIT_NONE, COL_TEXT | COL_LOW_BAD, "where the carrier is",
@@ -214,7 +211,7 @@ static void each_rows(const struct vm *vm, const struct carrier_list *l, struct 
 		c = &l->v[i];
 		r = instance_row(vm, l, c->instance, rows);
 		r->carrier = c;
-		r->counted = c->walked || (l->kinds_known && !c->single);
+		r->counted = c->walked || l->kinds_known;
 		snprintf(r->address, sizeof(r->address), "0x%llx", (unsigned long long)c->addr);
 	}
 }

@@ -231,6 +231,24 @@ static void bound_lists(struct walker *w)
 
 /* --- one carrier ------------------------------------------------------------------------------ */
 
+/* All that is looked at lies in what is copied, whatever a build's debug information says. */
+static bool layout_fits(const struct layout_fields *f)
+{
+	const uint64_t head[] = { f->carrier_chdr, f->carrier_next, f->carrier_allctr };
+	const uint64_t words[] = { f->carrier_creator, f->carrier_blocks_size,
+				   f->carrier_blocks + 8ULL * (ALLOCATORS - 1),
+				   f->carrier_kinds_size + 8ULL * (ALLOCATORS - 1) };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(head); i++)
+		if (head[i] > HEAD_BYTES - 8)
+			return false;
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (words[i] > CARRIER_BYTES - 8)
+			return false;
+	return true;
+}
+
 static bool read_head(struct walker *w, vmaddr_t addr, struct head *h)
 {
 	const struct layout_fields *f = &w->vm->lay->f;
@@ -250,7 +268,9 @@ static bool read_head(struct walker *w, vmaddr_t addr, struct head *h)
 	len = need > len ? need : len;
 	need = f->carrier_kinds_size + 8 * ALLOCATORS;
 	len = need > len ? need : len;
-	if (len > sizeof(raw) || !reader_copy(&w->vm->rd, addr, raw, len))
+	need = f->carrier_creator + 8;
+	len = need > len ? need : len;
+	if (!reader_copy(&w->vm->rd, addr, raw, len))
 		return false;
 	/* all of one copy: the counters go with the rest */
 	h->chdr = word_at(raw, f->carrier_chdr);
@@ -345,7 +365,7 @@ static void take_walk(struct walker *w, struct carrier *c, struct carrier_blocks
 	w->nwalked++;
 }
 
-/* Its blocks, by as many tries as it takes.  -ESRCH: it is gone. */
+/* Its blocks, by as many tries as it takes.  Less than 0: it is gone, or was none. */
 static int look(struct walker *w, vmaddr_t addr, struct carrier *c, struct carrier_blocks *d)
 {
 	const struct owner *o, *creator;
@@ -365,7 +385,7 @@ static int look(struct walker *w, vmaddr_t addr, struct carrier *c, struct carri
 		c->size = before.chdr & ~FLAG_BITS;
 		c->mseg = before.chdr & CHDR_MSEG;
 		c->single = before.chdr & CHDR_SINGLE;
-		if (!o || !c->size)
+		if (!o || !c->size || before.bytes > c->size)
 			return -ESRCH;
 		c->instance = o->instance;
 		if (c->single) {
@@ -402,7 +422,10 @@ static int look(struct walker *w, vmaddr_t addr, struct carrier *c, struct carri
 			break;
 		}
 	}
-	if (!c->walked && !c->single) {
+	/* it has no counters of its own: it is one that is counted, and was not found */
+	if (!c->walked && c->single)
+		return err;
+	if (!c->walked) {
 		memcpy(d->by, before.by, sizeof(d->by));
 		w->list->untagged_mixed = true;
 	}
@@ -578,6 +601,9 @@ int snap_carriers(struct vm *vm, const struct carrier_want *want, struct carrier
 	int round, err = 0;
 
 	memset(ret, 0, sizeof(*ret));
+	if (!layout_fits(&vm->lay->f))
+		return fail(EXIT_UNSUPPORTED, "`ebeam doctor` shows what is known of its layout",
+			    "the carriers of this VM have other heads than those of any release");
 	ret->block_rule = size_rule_blocks(vm);
 	ret->free_rule = size_rule_free(vm);
 	ret->sums = xcalloc(vm->ninsts + 1, sizeof(*ret->sums));

@@ -439,6 +439,30 @@ static bool all_there(const struct carrier_list *l, uint64_t blocks)
 	       sum(&l->untagged[9]) + l->tags->blocks == blocks;
 }
 
+/* Offsets that no structure has, as from another build's debug information. */
+static void odd_layouts(const struct layout *right)
+{
+	static const enum layout_field moved[] = {
+		LF_carrier_chdr, LF_carrier_next, LF_carrier_allctr, LF_carrier_creator,
+		LF_carrier_blocks_size, LF_carrier_blocks, LF_carrier_kinds_size,
+	};
+	static const unsigned int to[] = { 505, 4096, 0x7fffffff, 0xfffffff0, LAYOUT_ABSENT };
+	struct carrier_list l;
+	struct layout lay;
+	size_t i, k, refused = 0;
+
+	vm.lay = &lay;
+	for (i = 0; i < ARRAY_SIZE(moved); i++)
+		for (k = 0; k < ARRAY_SIZE(to); k++) {
+			lay = *right;
+			*layout_field_at(&lay, moved[i]) = to[k];
+			refused += read_all(&l) && failure_get();
+			failure_clear();
+		}
+	vm.lay = right;
+	is_u64(refused, ARRAY_SIZE(moved) * ARRAY_SIZE(to), "offsets beyond a head are refused");
+}
+
 static void lists(void)
 {
 	const struct layout_fields *f;
@@ -501,10 +525,19 @@ static void lists(void)
 	carrier_list_free(&l);
 	*field(carrier_no(0), f->carrier_blocks + 8 * 9) -= 1;
 
-	*field(single, f->carrier_cpool) = 2 * UNIT | 7;
-	ok(!read_all(&l) && l.n == 5 && l.skipped == 1 && l.sums[0].blocks == blocks - 1,
-	   "a single block larger than its carrier is none");
+	was = *field(carrier_no(0), f->carrier_blocks_size);
+	*field(carrier_no(0), f->carrier_blocks_size) = ~0ULL;
+	ok(!read_all(&l) && l.n == 4 && l.unseen == 1 && l.sums[0].allocated < l.sums[0].size,
+	   "one that counts more bytes than it has is none");
 	carrier_list_free(&l);
+	*field(carrier_no(0), f->carrier_blocks_size) = was;
+
+	*field(single, f->carrier_cpool) = 2 * UNIT | 7;
+	ok(!read_all(&l) && l.n == 4 && l.unseen == 1 && !l.sums[0].single &&
+		   l.sums[0].blocks == blocks - 1,
+	   "a single block larger than its carrier is none, nor is the carrier counted without it");
+	carrier_list_free(&l);
+	odd_layouts(vm.lay);
 }
 
 /* --- the map ---------------------------------------------------------------------------------- */
