@@ -32,7 +32,7 @@ struct walks {
 	const struct snap_mem *m;
 	struct walk *v;
 	size_t n;
-	size_t carriers;
+	size_t carriers, longest; /* so many are counted, and more: no list is longer */
 };
 
 static uint64_t word(const unsigned char *raw, unsigned int at)
@@ -110,7 +110,7 @@ static void step(struct walks *ws, struct walk *w, const unsigned char *raw)
 		r.inst = ws->m->ninsts;
 	}
 	if (r.inst >= ws->m->ninsts || r.end <= r.start || r.end >> 47 ||
-	    ++ws->carriers > MAX_CARRIERS) {
+	    w->found.n >= ws->longest || ++ws->carriers > MAX_CARRIERS) {
 		again(ws, w);
 		return;
 	}
@@ -189,14 +189,44 @@ static void add_walks(struct walks *ws)
 	free(heads);
 }
 
-uint64_t mem_carriers(struct vm *vm, const struct snap_mem *m, struct mem_ranges *r)
+/* A list that moves, or is none, may go round and round. */
+static size_t longest(const struct snap_mem *m)
 {
-	struct walks ws = { .vm = vm, .m = m };
+	uint64_t n = 0;
+	size_t i, k;
+
+	for (i = 0; i < m->ninsts; i++)
+		for (k = 0; k < MEM_KINDS; k++)
+			n += m->insts[i].of[k].carriers.now;
+	return n < MAX_CARRIERS / 4 ? 2 * n + 4096 : MAX_CARRIERS;
+}
+
+/* What is looked at of a carrier lies in what is copied. */
+static bool layout_fits(const struct layout_fields *f)
+{
+	const unsigned int head[] = { f->carrier_chdr, f->carrier_next, f->carrier_allctr };
+	const unsigned int more[] = { f->carrier_creator, f->carrier_pool_next,
+				      f->carrier_blocks_size };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(head); i++)
+		if (head[i] > SBC_BYTES - 8)
+			return false;
+	for (i = 0; i < ARRAY_SIZE(more); i++)
+		if (more[i] > CARRIER_BYTES - 8 || more[i] > f->carrier_blocks_size)
+			return false;
+	return true;
+}
+
+bool mem_carriers(struct vm *vm, const struct snap_mem *m, struct mem_ranges *r, uint64_t *moved)
+{
+	struct walks ws = { .vm = vm, .m = m, .longest = longest(m) };
 	uint64_t failed = 0, faults = vm->rd.faults;
 	size_t i, k;
 
-	if (vm->lay->f.carrier_blocks_size + 8 > CARRIER_BYTES)
-		return 1;
+	*moved = 0;
+	if (!layout_fits(&vm->lay->f))
+		return false;
 	ws.v = xcalloc(4 * m->ninsts + 1, sizeof(*ws.v));
 	add_walks(&ws);
 	walk_all(&ws);
@@ -209,5 +239,6 @@ uint64_t mem_carriers(struct vm *vm, const struct snap_mem *m, struct mem_ranges
 	free(ws.v);
 	/* a link that went away while it was followed is no fault: the list was read again */
 	vm->rd.faults = faults;
-	return failed;
+	*moved = failed;
+	return true;
 }

@@ -211,9 +211,10 @@ static int give_all(struct maker *mk)
 	begin_pass(mk, false);
 	for (i = 0; i < mk->s.n; i++) {
 		mk->kind_here = kind_of(&mk->s, &mk->s.v[i]);
-		/* one that ended in between has nothing any more */
+		/* of one that ended in between there is nothing, and that is told */
 		failed += !give_mapping(mk, &mk->s.v[i]);
 	}
+	mk->map->skipped += failed;
 	begin_pass(mk, true);
 	for (i = 0; i < mk->s.n; i++) {
 		mk->kind_here = kind_of(&mk->s, &mk->s.v[i]);
@@ -339,7 +340,10 @@ void mem_map_read(struct vm *vm, const struct snap_mem *m, struct mem_map *map)
 	map->err = open_system(&mk);
 	if (map->err)
 		goto out;
-	map->skipped = mem_carriers(vm, m, &mk.things);
+	if (!mem_carriers(vm, m, &mk.things, &map->skipped)) {
+		map->err = -ENOTSUP;
+		goto out;
+	}
 	add_kept(&mk);
 	map->threads = mem_stacks(vm, &mk.s, &mk.things);
 	put_in_order(&mk.things);

@@ -46,7 +46,8 @@ struct mem_map {
 	bool lazy_free_known; /* to ask for it takes the system 40 ms a GiB: see mem_map.c */
 	unsigned int threads;
 	struct mem_resident *insts; /* of m->insts, in that order */
-	uint64_t skipped;	    /* lists of carriers that moved under all tries */
+	/* lists of carriers that moved under all tries, mappings whose pages were not told */
+	uint64_t skipped;
 };
 
 void mem_map_read(struct vm *vm, const struct snap_mem *m, struct mem_map *map);
@@ -74,8 +75,11 @@ struct mem_ranges {
 
 void mem_ranges_add(struct mem_ranges *r, const struct mem_range *one);
 
-/* mem_carriers.c: all carriers, in the pool and out of it.  Returns lists that kept moving. */
-uint64_t mem_carriers(struct vm *vm, const struct snap_mem *m, struct mem_ranges *r);
+/*
+ * mem_carriers.c: all carriers, in the pool and out of it, and those that wait to be destroyed.
+ * @moved: lists that kept moving.  False where the layout cannot be one of carriers.
+ */
+bool mem_carriers(struct vm *vm, const struct snap_mem *m, struct mem_ranges *r, uint64_t *moved);
 
 /* mem_native.c: stacks of threads; arenas and large blocks of malloc; super carriers. */
 unsigned int mem_stacks(struct vm *vm, const struct smaps *s, struct mem_ranges *r);

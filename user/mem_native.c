@@ -162,8 +162,8 @@ static bool is_mapper(const struct layout_fields *f, const uint64_t *w, size_t n
 	uint64_t first;
 	uint32_t super;
 
-	if (n < total + 4 || n <= f->mapper_super_end / 8 || n <= f->mapper_super_start / 8 ||
-	    8 * n < f->mapper_super + sizeof(super))
+	if (n <= total || n - total < 4 || n <= f->mapper_super_end / 8 || n <= f->mapper_super_start / 8 ||
+	    f->mapper_super >= 8 * n || 8 * n - f->mapper_super < sizeof(super))
 		return false;
 	memcpy(&super, b + f->mapper_super, sizeof(super));
 	*end = w[f->mapper_super_end / 8];

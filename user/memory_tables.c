@@ -42,6 +42,12 @@ static uint64_t word(const unsigned char *b, unsigned int at)
 	return v;
 }
 
+/* A field of @len bytes in a structure of @size. */
+static bool within(unsigned int off, unsigned int len, unsigned int size)
+{
+	return len <= size && off <= size - len;
+}
+
 /* A hash knows how far it may fill, by its size. */
 static bool read_hash(struct vm *vm, vmaddr_t at, struct table_image *t)
 {
@@ -52,9 +58,12 @@ static bool read_hash(struct vm *vm, vmaddr_t at, struct table_image *t)
 
 	memset(t, 0, sizeof(*t));
 	/* an IndexTable begins with a Hash, and its type: so long is a Hash */
-	if (f->htable_size > MAX_TABLE || f->index_size != f->htable_size + 4 || f->htable_name + 8 > f->htable_size ||
-	    f->htable_shift + 4 > f->htable_size || f->htable_max_shift + 4 > f->htable_size ||
-	    f->htable_grow + 4 > f->htable_size || !reader_copy(&vm->rd, at, b, f->htable_size))
+	if (f->htable_size > MAX_TABLE || f->index_size != f->htable_size + 4 ||
+	    !within(f->htable_name, 8, f->htable_size) ||
+	    !within(f->htable_shift, 4, f->htable_size) ||
+	    !within(f->htable_max_shift, 4, f->htable_size) ||
+	    !within(f->htable_grow, 4, f->htable_size) ||
+	    !reader_copy(&vm->rd, at, b, f->htable_size))
 		return false;
 	shift = half(b, f->htable_shift);
 	max = half(b, f->htable_max_shift);
@@ -76,8 +85,10 @@ static bool read_index(struct vm *vm, vmaddr_t at, struct table_image *t)
 	unsigned char b[MAX_TABLE];
 	uint32_t limit;
 
-	if (f->index_table_size > MAX_TABLE || f->index_size + 4 > f->index_table_size ||
-	    f->index_limit + 4 > f->index_table_size || f->index_entries + 4 > f->index_table_size ||
+	if (f->index_table_size > MAX_TABLE || !within(f->index_size, 4, f->index_table_size) ||
+	    !within(f->index_limit, 4, f->index_table_size) ||
+	    !within(f->index_entries, 4, f->index_table_size) ||
+	    !within(f->index_seg_table, 8, f->index_table_size) ||
 	    f->index_seg_table + 8 != f->index_table_size ||
 	    f->index_limit != f->index_size + 4 || !read_hash(vm, at, t) ||
 	    !reader_copy(&vm->rd, at, b, f->index_table_size))
@@ -253,7 +264,8 @@ static bool read_code(struct vm *vm, vmaddr_t table, uint64_t *bytes)
 
 	*bytes = 0;
 	if (!read_index(vm, table, &t) || t.entries > 1 << 20 || f->module_size > 1024 ||
-	    f->module_curr_length + 4 > f->module_size || f->module_old_length + 4 > f->module_size)
+	    !within(f->module_curr_length, 4, f->module_size) ||
+	    !within(f->module_old_length, 4, f->module_size))
 		return false;
 	slots = xcalloc(t.entries + 1, sizeof(*slots));
 	reqs = xcalloc(t.entries + 1, sizeof(*reqs));

@@ -36,14 +36,18 @@ static uint32_t half(const unsigned char *image, size_t len, uint64_t at)
 /* How many bytes of an instance are needed; 0 when that is absurd. */
 static size_t image_bytes(const struct layout_fields *f)
 {
-	const unsigned int ends[] = {
-		f->allctr_mbcs + f->cstats_size, f->allctr_sbcs + f->cstats_size,
-		f->allctr_calls + 8 * CALL_N, f->allctr_pool_carriers_size + 8,
-		f->allctr_pool_no_carriers + 8, f->allctr_pool_no_blocks + 8 * MEM_ALLOCATORS,
-		f->aoff_block_order + 4, f->aoff_carrier_order + 4, f->bf_address_order + 4,
-		f->allctr_fix + 8, f->allctr_strategy + 4,
+	const uint64_t ends[] = {
+		(uint64_t)f->allctr_mbcs + f->cstats_size,
+		(uint64_t)f->allctr_sbcs + f->cstats_size,
+		f->allctr_calls + 8ULL * CALL_N, f->allctr_pool_number + 4ULL,
+		f->allctr_pool_carriers_size + 8ULL, f->allctr_pool_no_carriers + 8ULL,
+		f->allctr_pool_no_blocks + 8ULL * MEM_ALLOCATORS,
+		f->allctr_pool_blocks_size + 8ULL * MEM_ALLOCATORS,
+		f->aoff_block_order + 4ULL, f->aoff_carrier_order + 4ULL,
+		f->bf_address_order + 4ULL, f->allctr_fix + 8ULL, f->allctr_strategy + 4ULL,
 	};
-	size_t i, len = 0;
+	uint64_t len = 0;
+	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(ends); i++)
 		if (ends[i] > len)

@@ -46,7 +46,9 @@ static bool layout_sane(const struct layout_fields *f)
 	       f->mseg_segments_ever == f->mseg_segments_max + 16 &&
 	       f->mseg_max_cache == f->mseg_segments_ever + 16 &&
 	       f->mseg_calls_alloc == f->mseg_max_cache + 24 &&
-	       f->mseg_calls_alloc + 8 <= f->mseg_stride && f->mseg_ix + 4 == f->mseg_init_done;
+	       f->mseg_calls_alloc <= f->mseg_stride - 8 &&
+	       f->mseg_init_done <= f->mseg_stride - 4 &&
+	       f->mseg_ix + 4 == f->mseg_init_done;
 }
 
 /* Segments that are kept: all elements of the cache but those on the list of the free ones. */

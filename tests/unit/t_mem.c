@@ -7,6 +7,9 @@
 #include "report_mem.h"
 #include "tap.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #define MB (1ULL << 20)
 
 static struct instance where[3] = { { 0x1000, 10, 0 }, { 0x2000, 10, 1 }, { 0x3000, 9, 0 } };
@@ -152,9 +155,54 @@ static void test_recordings(void)
 	}
 }
 
+/* A single-block carrier that is its own neighbour on the list; then offsets that no structure has. */
+static void test_carriers(void)
+{
+	static unsigned char allctr[8192] __attribute__((aligned(64))), carrier[64];
+	struct instance in = { (uintptr_t)allctr, 10, 1 };
+	struct mem_instance inst = { .in = &in, .allocator = "binary_alloc", .read = true };
+	struct snap_mem m = { .insts = &inst, .ninsts = 1 };
+	struct mem_ranges r = { 0 };
+	const struct layout *row;
+	static struct vm vm;
+	struct layout lay;
+	uint64_t moved, at = (uintptr_t)carrier, chdr = 4096 | 3;
+	size_t i, fits = 0;
+
+	vm.lay = &lay;
+	reader_open_live(&vm.rd, getpid());
+	inst.of[MEM_SBCS].carriers.now = 1;
+	for (i = 0; (row = layout_row(i)); i++) {
+		lay = *row;
+		memcpy(allctr + lay.f.allctr_sbc_list, &at, 8);
+		memcpy(carrier + lay.f.carrier_chdr, &chdr, 8);
+		memcpy(carrier + lay.f.carrier_allctr, &in.allctr, 8);
+		memset(carrier + lay.f.carrier_next, 0, 8);
+		r.n = 0;
+		fits += mem_carriers(&vm, &m, &r, &moved) && !moved && r.n == 1 &&
+			r.v[0].end - r.v[0].start == 4096;
+	}
+	is_u64(fits, i, "every layout's carriers are read");
+	memcpy(carrier + lay.f.carrier_next, &at, 8);
+	r.n = 0;
+	ok(mem_carriers(&vm, &m, &r, &moved) && moved == 1 && r.n < 10000,
+	   "a list that goes round and round ends soon, and is said: %zu", r.n);
+	lay.f.carrier_creator = 4096;
+	ok(!mem_carriers(&vm, &m, &r, &moved), "a creator beyond the head is none");
+	lay.f.carrier_creator = layout_row(i - 1)->f.carrier_creator;
+	lay.f.carrier_blocks_size = LAYOUT_ABSENT - 3;
+	ok(!mem_carriers(&vm, &m, &r, &moved), "nor are counters");
+	lay.f.carrier_blocks_size = layout_row(i - 1)->f.carrier_blocks_size;
+	lay.f.carrier_next = 32;
+	ok(!mem_carriers(&vm, &m, &r, &moved), "nor is a link that not all carriers have");
+	free(r.v);
+	reader_close(&vm.rd);
+}
+
 int main(void)
 {
 	test_sums();
+	test_carriers();
 	test_recordings();
 	return done();
 }
