@@ -177,6 +177,7 @@ struct scan_arg {
 };
 
 #define SCAN _IOWR('f', 16, struct scan_arg)
+#define SCAN_KERNEL 6007 /* the first that has it */
 #define SCAN_PRESENT (1 << 3)
 #define SCAN_ZERO (1 << 5)
 #define SCAN_HUGE (1 << 6)
@@ -223,7 +224,7 @@ static void none(void *arg, vmaddr_t start, vmaddr_t end)
 
 int residency_open(struct residency *r, pid_t pid)
 {
-	char path[64];
+	char path[64], kernel[48];
 
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	r->fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -232,7 +233,8 @@ int residency_open(struct residency *r, pid_t pid)
 	if (r->fd < 0)
 		return -errno;
 	/* a page that is not there is as good as any */
-	r->scan = scan_runs(r, r->page, 2 * r->page, none, NULL) > 0;
+	r->scan = kernel_version(kernel, sizeof(kernel)) >= SCAN_KERNEL &&
+		  scan_runs(r, r->page, 2 * r->page, none, NULL) > 0;
 	return 0;
 }
 

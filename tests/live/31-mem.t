@@ -90,10 +90,10 @@ def rss_now(node):
         return int(re.search(r"^Rss:\s*(\d+) kB", f.read(), re.M).group(1)) * 1024
 
 
-def explained(node, what):
+def explained(node, what, env=None):
     """Parts that sum to what the system says, within 2 %, and of which nearly all are known."""
     before = rss_now(node)
-    doc = mem(node)
+    doc = mem(node, env=env)
     after, part = rss_now(node), parts(doc)
     # mseg_alloc gives back what it keeps, bit by bit
     ebt.between(min(before, after) * 0.98, sum(part.values()), max(before, after) * 1.02,
@@ -160,6 +160,11 @@ def pooled(node):
     node.eval("churn:pool(20000)")
     node.quiet()
     doc = explained(node, "after the churn")
+    # by /proc/PID/smaps and pagemap, where there is no PAGEMAP_SCAN
+    old = explained(node, "after the churn, before Linux 6.7", {"EBEAM_TEST_KERNEL": "6.6"})
+    new, rss = parts(doc), doc["totals"]["rss"]
+    equal([k for k, v in parts(old).items() if abs(v - new[k]) > 0.02 * rss], [],
+          "before Linux 6.7: the same parts", parts(old), new)
     t, part = doc["totals"], parts(doc)
     told = node.eval("churn:sums()")
     own = sum(r["mbcs_carriers_size"] + r["sbcs_carriers_size"] for r in doc["rows"])

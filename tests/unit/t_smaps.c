@@ -57,6 +57,10 @@ static void test_residency(volatile char *p)
 	else
 		diag("this kernel has no PAGEMAP_SCAN");
 	residency_close(&r);
+	setenv("EBEAM_TEST_KERNEL", "6.6", 1);
+	ok(!residency_open(&r, getpid()) && !r.scan, "a kernel before 6.7 is asked by entries");
+	residency_close(&r);
+	unsetenv("EBEAM_TEST_KERNEL");
 	ok(residency_open(&r, -1) < 0, "there is no such process");
 }
 
