@@ -40,6 +40,12 @@ static void add_notes(struct reading *r, const struct mem_state *st)
 			     st->areas.missing);
 	if (st->look.map.err)
 		reading_note(r, "resident memory is not known: %s", strerror(-st->look.map.err));
+	if (st->look.map.known && st->look.map.other_malloc)
+		reading_note(r, "malloc is %s here: what it has taken for drivers, NIFs and the VM "
+			     "itself is among `unexplained`", st->look.map.other_malloc);
+	if (st->look.map.known && st->look.map.swap)
+		reading_note(r, "part of the node is in swap: of a carrier that is not in memory as "
+			     "a whole, what is there is taken to be blocks first");
 	if (st->look.mem.unread)
 		reading_note(r, "%llu allocator instances could not be read",
 			     (unsigned long long)st->look.mem.unread);

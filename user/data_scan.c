@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Copies of the VM's writable data, and searches in them: see data_scan.h. */
 #include "data_scan.h"
 
 #include <stdlib.h>

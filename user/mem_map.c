@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Gives every resident page to what it belongs to, and sums up: see mem_map.h. */
 #include "mem_map.h"
 
 #include <errno.h>
@@ -40,7 +41,8 @@ static void put_in_order(struct mem_ranges *r)
 {
 	size_t i, n = 0;
 
-	qsort(r->v, r->n, sizeof(*r->v), by_start);
+	if (r->n)
+		qsort(r->v, r->n, sizeof(*r->v), by_start);
 	for (i = 0; i < r->n; i++) {
 		if (n && r->v[i].start < r->v[n - 1].end)
 			r->v[i].start = r->v[n - 1].end;
@@ -57,7 +59,6 @@ struct maker {
 	struct mem_ranges things; /* carriers, kept segments, stacks */
 	struct mem_ranges around; /* arenas and super carriers: what is in none of the things */
 	size_t thing, other;	  /* the first that may lie behind the place we are at */
-	const struct mapping *here;
 	enum mem_part_kind kind_here;
 	bool sizes; /* count address space, not residency */
 	struct residency res;
@@ -351,6 +352,7 @@ void mem_map_read(struct vm *vm, const struct snap_mem *m, struct mem_map *map)
 	mem_arenas(vm, &mk.s, &mk.around);
 	put_in_order(&mk.around);
 	find_malloc(&mk);
+	map->other_malloc = mem_other_malloc(&mk.s);
 	map->err = give_all(&mk);
 	map->known = !map->err;
 	sum_carriers(&mk);

@@ -6,6 +6,12 @@
  * Every resident page is given to what it belongs to.  Carriers, kept segments, stacks and malloc's
  * arenas are known by their addresses; mappings of files and code by the system.  What belongs to
  * nothing that is known is "unexplained".
+ *
+ * Empty carriers that wait to be destroyed (cpool.dc_list) are in no statistic of the VM; their
+ * pages are slack of the instance that made them.  Those on their way to it are on no list, and so
+ * are unexplained, as is what a malloc other than glibc's has.
+ *
+ * Oracle: Rss of /proc/PID/smaps_rollup, which the parts sum to.
  */
 #ifndef EBEAM_MEM_MAP_H
 #define EBEAM_MEM_MAP_H
@@ -15,7 +21,7 @@
 
 enum mem_part_kind {
 	PART_USED,    /* blocks in use, in whatever carrier */
-	PART_SLACK,   /* the rest of carriers that instances have */
+	PART_SLACK,   /* the rest of carriers that instances have, or are to destroy */
 	PART_POOL,    /* the rest of carriers that wait in the pool for one */
 	PART_MSEG,    /* segments that mseg_alloc keeps for the next carrier */
 	PART_SUPER,   /* of a super carrier, not used for carriers */
@@ -45,6 +51,7 @@ struct mem_map {
 	uint64_t rss, swap, lazy_free, huge;
 	bool lazy_free_known; /* to ask for it takes the system 40 ms a GiB: see mem_map.c */
 	unsigned int threads;
+	const char *other_malloc; /* what is in place of libc's, as far as that is known; or NULL */
 	struct mem_resident *insts; /* of m->insts, in that order */
 	/* lists of carriers that moved under all tries, mappings whose pages were not told */
 	uint64_t skipped;
@@ -84,6 +91,8 @@ bool mem_carriers(struct vm *vm, const struct snap_mem *m, struct mem_ranges *r,
 /* mem_native.c: stacks of threads; arenas and large blocks of malloc; super carriers. */
 unsigned int mem_stacks(struct vm *vm, const struct smaps *s, struct mem_ranges *r);
 void mem_arenas(struct vm *vm, const struct smaps *s, struct mem_ranges *r);
+/* A library that is loaded to be malloc in place of libc's: "jemalloc"; NULL: none that is known. */
+const char *mem_other_malloc(const struct smaps *s);
 /* A block of its own that malloc took from the system begins at @at: its bytes, or 0. */
 uint64_t mem_malloc_block(struct vm *vm, vmaddr_t at, uint64_t room);
 void mem_super_carriers(struct vm *vm, struct mem_ranges *r);

@@ -137,6 +137,23 @@ void mem_arenas(struct vm *vm, const struct smaps *s, struct mem_ranges *r)
 	}
 }
 
+/* Where they keep what they keep is their own affair. */
+const char *mem_other_malloc(const struct smaps *s)
+{
+	static const char *const names[] = { "jemalloc", "tcmalloc", "mimalloc" };
+	const char *base;
+	size_t i, k;
+
+	for (i = 0; i < s->n; i++) {
+		base = strrchr(s->v[i].name, '/');
+		for (k = 0; s->v[i].file && base && k < ARRAY_SIZE(names); k++)
+			if (!strncmp(base, "/lib", 4) &&
+			    !strncmp(base + 4, names[k], strlen(names[k])))
+				return names[k];
+	}
+	return NULL;
+}
+
 uint64_t mem_malloc_block(struct vm *vm, vmaddr_t at, uint64_t room)
 {
 	uint64_t w[2];

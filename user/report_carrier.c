@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Columns and rows of `carrier`, and what it says in words: see report_carrier.h. */
 #include "report_carrier.h"
 #include "snap_proc.h"
 #include "term.h"

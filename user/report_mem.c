@@ -27,6 +27,8 @@ static void add_row(struct mem_row *to, const struct mem_row *r)
 	else if (!to->strategy || !r->strategy || strcmp(to->strategy, r->strategy))
 		to->strategy = to->strategy && r->strategy ? "mixed" : NULL;
 	to->allocator = r->allocator;
+	/* a change of all is known where that of each is */
+	to->changed = (!to->n || to->changed) && r->changed;
 	to->n += r->n;
 	to->pooled |= r->pooled;
 	to->maxima = r->maxima;
@@ -43,7 +45,6 @@ static void add_row(struct mem_row *to, const struct mem_row *r)
 	to->resident.used += r->resident.used;
 	to->resident.pool += r->resident.pool;
 	to->resident.pool_used += r->resident.pool_used;
-	to->changed = r->changed;
 	to->carriers_size_change += r->carriers_size_change;
 	to->blocks_size_change += r->blocks_size_change;
 	to->resident_change += r->resident_change;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Tables found by the schedulers' rings, copied, and counted: see snap_ets.h. */
 #include "snap_ets_private.h"
 #include "term.h"
 

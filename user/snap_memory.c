@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* What the nine numbers are made of, and how, as erlang:memory/0 does it: see snap_memory.h. */
 #include "snap_memory.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* The table of ports, copies of them, and what proves their offsets: see snap_port.h. */
 #include "snap_port.h"
 #include "snap_links.h"
 #include "snap_proc.h"

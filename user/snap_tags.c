@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Open addressing, indices into an array that grows: see snap_tags.h. */
 #include "snap_tags.h"
 
 #include <stdlib.h>

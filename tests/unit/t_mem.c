@@ -124,6 +124,28 @@ static void test_sums(void)
 	report_mem_free(&look);
 }
 
+/* An instance that could not be read before has no change, nor has the sum that it is in. */
+static void test_changes(void)
+{
+	struct mem_look before, look;
+
+	make(&before);
+	make(&look);
+	report_mem_rows(&before, NULL);
+	report_mem_rows(&look, &before);
+	ok(look.rows[0].changed && look.sums[0].changed && !look.sums[0].blocks_size_change,
+	   "a change is known, of each and of all");
+	report_mem_free(&look);
+	make(&look);
+	before.rows[0] = before.rows[1];
+	before.nrows = 1;
+	report_mem_rows(&look, &before);
+	ok(!look.rows[0].changed && look.rows[1].changed && !look.sums[0].changed,
+	   "one that is new has none: nor has the sum");
+	report_mem_free(&look);
+	report_mem_free(&before);
+}
+
 static void test_recordings(void)
 {
 	struct snap_mem_proof proof;
@@ -202,6 +224,7 @@ static void test_carriers(void)
 int main(void)
 {
 	test_sums();
+	test_changes();
 	test_carriers();
 	test_recordings();
 	return done();

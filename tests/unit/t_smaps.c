@@ -5,6 +5,7 @@
 #include "tap.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -92,6 +93,24 @@ static void test_mappings(vmaddr_t at)
 	ok(smaps_read(1 << 30, true, &s) < 0 && !s.n, "there is no such process");
 }
 
+static void test_other_malloc(void)
+{
+	struct mapping v[] = {
+		{ .file = true, .name = "/usr/lib/x86_64-linux-gnu/libc.so.6" },
+		{ .file = true, .name = "/srv/jemalloc/priv/libnif.so" },
+		{ .file = false, .name = "/memfd:/libjemalloc" },
+		{ .name = "[heap]" },
+		{ .file = true, .name = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2" },
+	};
+	struct smaps s = { .v = v, .n = ARRAY_SIZE(v) - 1 };
+	const char *name;
+
+	ok(!mem_other_malloc(&s), "libc's own malloc");
+	s.n++;
+	name = mem_other_malloc(&s);
+	ok(name && !strcmp(name, "jemalloc"), "jemalloc in its place");
+}
+
 static void test_malloc(void)
 {
 	static struct vm vm;
@@ -123,5 +142,6 @@ int main(void)
 	test_residency(p + page);
 	test_mappings((uintptr_t)p + page);
 	test_malloc();
+	test_other_malloc();
 	return done();
 }
