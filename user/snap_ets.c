@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#define COUNT_TRIES 20
 #define COUNT_PAUSE_NS 500000
 #define SLOT 64		   /* of decentralised counters: a cache line */
 #define SLOTS_MAX 2049
@@ -15,6 +14,7 @@
 #define BYTES_MAX (1ULL << 47)
 #define TABLES_MAX (1u << 24) /* a table takes some 400 bytes, and its first segment 2 KiB */
 #define SEEN_SPARE 64
+#define UNCOUNTED_MAX 16 /* tables to wait for, in vain: then none is waited for any more */
 #define STUCK_MAX 1000 /* times that the next table is not there, one after the other */
 #define PROOF_TABLES 512
 
@@ -144,12 +144,12 @@ static bool sum_slots(struct vm *vm, vmaddr_t at, int64_t *size, int64_t *bytes)
 }
 
 bool table_count(struct vm *vm, vmaddr_t addr, const struct table_copy *c, bool decentral,
-		 uint64_t *size, uint64_t *bytes)
+		 unsigned int tries, uint64_t *size, uint64_t *bytes)
 {
 	const struct layout_fields *f = &vm->lay->f;
 	struct timespec pause = { 0, COUNT_PAUSE_NS };
+	unsigned int try;
 	int64_t n, b;
-	int try;
 
 	if (!decentral) {
 		n = table_word(c, f->table_counters, 8);
@@ -158,7 +158,7 @@ bool table_count(struct vm *vm, vmaddr_t addr, const struct table_copy *c, bool 
 		*bytes = b;
 		return plausible(n, b);
 	}
-	for (try = 0; try < COUNT_TRIES; try++) {
+	for (try = 0; try < tries; try++) {
 		if (try)
 			nanosleep(&pause, NULL);
 		if (sum_slots(vm, addr + f->table_counters, &n, &b)) {
@@ -260,7 +260,8 @@ static void keep(struct ring *r, const struct table_copy *c, unsigned int sched)
 	decode(r->s, c, t);
 	t->sched = sched;
 	if (!t->decentral)
-		t->counted = table_count(r->s->vm, t->addr, c, false, &t->size, &t->memory_bytes);
+		t->counted = table_count(r->s->vm, t->addr, c, false, 1, &t->size,
+					 &t->memory_bytes);
 }
 
 /*
@@ -321,11 +322,11 @@ static bool walk_ring(struct ring *r, const struct scheduler *sched)
 }
 
 /* Counters that many share are summed apart, for it may take a while; is it the same table still? */
-static void count_apart(struct snap_ets *s, struct ets_table *t)
+static void count_apart(struct snap_ets *s, struct ets_table *t, unsigned int tries)
 {
 	struct table_copy c;
 
-	t->counted = table_count(s->vm, t->addr, NULL, true, &t->size, &t->memory_bytes) &&
+	t->counted = table_count(s->vm, t->addr, NULL, true, tries, &t->size, &t->memory_bytes) &&
 		     table_copy(s->vm, t->addr, &c) && c.alive && c.btid == t->btid;
 }
 
@@ -333,8 +334,8 @@ static void count_apart(struct snap_ets *s, struct ets_table *t)
 static int walk_rings(struct snap_ets *s, struct ets_tables *out, size_t limit)
 {
 	struct ring r = { .s = s, .out = out, .limit = limit };
+	size_t i, uncounted = 0;
 	bool any = false;
-	size_t i;
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < s->vm->nscheds; i++)
@@ -343,8 +344,10 @@ static int walk_rings(struct snap_ets *s, struct ets_tables *out, size_t limit)
 	free(r.seen.v);
 	free(r.met);
 	for (i = 0; i < out->n; i++)
-		if (out->v[i].decentral)
-			count_apart(s, &out->v[i]);
+		if (out->v[i].decentral) {
+			count_apart(s, &out->v[i], uncounted < UNCOUNTED_MAX ? COUNT_TRIES : 1);
+			uncounted += !out->v[i].counted;
+		}
 	return any ? 0 : -1;
 }
 

@@ -18,6 +18,7 @@
 #define BATCH 1024
 #define SEGMENT 2048	    /* buckets of all segments but the first, of which it has 256 */
 #define FIRST_SEGMENT 256
+#define BUCKETS_A_ROW 64     /* empty ones that cost as much as a row */
 #define PENDING_MAX (1u << 20) /* of a tree: log n times BATCH */
 #define ODD_MAX 1024	       /* things that were no rows, and a 16th of all, before a walk is given up */
 #define BIN_BYTES 40
@@ -224,6 +225,12 @@ static void walk_hash(struct walk *w)
 		if (n > t->nactive - bucket)
 			n = t->nactive - bucket;
 		i = (bucket + SEGMENT - FIRST_SEGMENT) / SEGMENT;
+		/* empty buckets take their time, too: there may be said to be four billions */
+		if (w->budget->rows < n / BUCKETS_A_ROW) {
+			w->over = true;
+			return;
+		}
+		w->budget->rows -= n / BUCKETS_A_ROW;
 		if (!reader_u64(rd, t->root + 8 * i, &seg) || seg & 7 ||
 		    !reader_copy(rd, seg, heads, 8 * (bucket ? SEGMENT : n))) {
 			w->over = true;
@@ -488,7 +495,7 @@ void snap_ets_binaries(struct snap_ets *s, struct ets_table *t, struct ets_budge
 		sum_binaries(w, seen, arg);
 		t->rows_seen = w->rows;
 		t->walked = table_copy(s->vm, t->addr, &c) && c.alive && c.btid == t->btid &&
-			    table_count(s->vm, t->addr, &c, t->decentral, &after, &bytes) &&
+			    table_count(s->vm, t->addr, &c, t->decentral, COUNT_TRIES, &after, &bytes) &&
 			    all_seen(w, t->size, after, s->proven[kind]);
 	}
 	free(w->bins);

@@ -72,7 +72,8 @@ static uint64_t slot_of(const struct snap_port *s, eterm_t id)
 
 static char *read_text(struct vm *vm, vmaddr_t at)
 {
-	char raw[NAME_BYTES], text[4 * NAME_BYTES];
+	char raw[NAME_BYTES], text[4 * NAME_BYTES + 4];
+	bool cut = false;
 
 	if (!at)
 		return NULL;
@@ -81,8 +82,11 @@ static char *read_text(struct vm *vm, vmaddr_t at)
 		raw[sizeof(raw) - 1] = '\0';
 		if (!reader_copy(&vm->rd, at, raw, sizeof(raw) - 1))
 			return NULL;
+		cut = strlen(raw) == sizeof(raw) - 1;
 	}
-	text_escape(raw, strlen(raw), text, sizeof(text));
+	text_escape(raw, strlen(raw), text, sizeof(text) - 3);
+	if (cut)
+		strcat(text, "...");
 	return xstrdup(text);
 }
 
@@ -152,7 +156,7 @@ static void decode(struct snap_port *s, const struct port_copy *c, struct port_r
 
 /* --- all ports ---------------------------------------------------------------------------------- */
 
-/* 1: it is one; 0: it is leaving, or not there any more; -1: it moved each time. */
+/* 1: it is one; 0: it is leaving; 2: not there any more; -1: it moved each time. */
 static int read_port(struct snap_port *s, uint64_t slot, uint64_t *budget, struct port_row *p)
 {
 	const struct layout_fields *f = &s->vm->lay->f;
@@ -163,7 +167,7 @@ static int read_port(struct snap_port *s, uint64_t slot, uint64_t *budget, struc
 
 	for (try = 0; try < TRIES; try++) {
 		if (!reader_u64(rd, s->tab + 8 * slot, &addr) || !addr || addr == s->invalid)
-			return 0;
+			return 2;
 		if (!port_copy(s->vm, addr, &c))
 			continue;
 		decode(s, &c, p);

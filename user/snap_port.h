@@ -21,7 +21,7 @@ enum {
 };
 
 enum port_proof {
-	PORT_PROVEN_STATE, /* the table, and the state: without it, nothing */
+	PORT_PROVEN_STATE, /* without it, ports that are leaving are among the rows */
 	PORT_PROVEN_CONNECTED,
 	PORT_PROVEN_NAME,
 	PORT_PROVEN_DRIVER,
@@ -36,7 +36,7 @@ struct port_row {
 	vmaddr_t addr; /* Port* */
 	eterm_t id, connected, reg_name; /* reg_name 0: none */
 	uint32_t state;
-	char *name, *driver; /* escaped; NULL: cannot be read */
+	char *name, *driver; /* escaped; NULL: cannot be read; a long name ends in "..." */
 	uint64_t input, output, queue_size;
 	int64_t os_pid; /* < 0: it has none */
 	bool linked;	/* links and monitors are known */
@@ -62,7 +62,7 @@ struct snap_port {
 /* Proves the offsets on the ports there are; -1 with a failure noted. */
 int snap_port_open(struct snap_port *s, struct vm *vm);
 void snap_port_close(struct snap_port *s);
-/* All ports that erlang:port_info/2 knows; -1 when the table cannot be read. */
+/* All ports that erlang:port_info/2 knows, its oracle; -1 when the table cannot be read. */
 int snap_port_all(struct snap_port *s, struct ports *out);
 void snap_ports_free(struct ports *p);
 

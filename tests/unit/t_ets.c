@@ -292,6 +292,55 @@ static void counters(void)
 
 /* --- rows --------------------------------------------------------------------------------------- */
 
+/* Tables whose counters are never to be had: a few are waited for, not each. */
+static void uncounted(void)
+{
+	unsigned char *t[200];
+	struct ets_tables all;
+	struct snap_ets s;
+	uint64_t begun;
+	size_t i;
+
+	set_up(&s);
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		t[i] = make_table(ETS_SET);
+		t[i][f->table_decentral] = 1;
+		put(t[i], f->table_counters, 0);
+	}
+	ring(t, ARRAY_SIZE(t));
+	begun = now_ns();
+	snap_ets_tables(&s, &all);
+	is_u64(all.n, ARRAY_SIZE(t), "tables whose counters cannot be read are there");
+	ok(now_ns() - begun < 1000000000, "and not each is waited for: %llu ms",
+	   (unsigned long long)(now_ns() - begun) / 1000000);
+	snap_ets_free(&all);
+}
+
+/* Nothing but segments without rows, all the same one, as many as there may be said to be. */
+static void empty_segments(void)
+{
+	uint64_t *segment, *table;
+	unsigned char *t;
+	struct snap_ets s;
+	size_t i, n = 1000;
+
+	set_up(&s);
+	hash_table(&t);
+	ring(&t, 1);
+	segment = (uint64_t *)take(2048 * 8);
+	table = (uint64_t *)take((n + 1) * 8);
+	for (i = 0; i <= n; i++)
+		table[i] = addr(segment);
+	put(t, f->hash_segtab, addr(table));
+	put(t, f->hash_nactive, 256 + 2048 * n);
+	put4(t, f->hash_nslots, 256 + 2048 * n);
+	put4(t, f->hash_nsegs, n + 1);
+	set_size(t, 0);
+	ok(!walked(&s).walked, "empty segments come out of the budget, too");
+	put(t, f->hash_nactive, 256 + 2048 * 10);
+	ok(walked(&s).walked, "a few of them fit");
+}
+
 static void hashes(void)
 {
 	unsigned char *t, *row, *term;
@@ -459,6 +508,8 @@ int main(void)
 {
 	rings();
 	counters();
+	uncounted();
+	empty_segments();
 	hashes();
 	trees();
 	anything();
