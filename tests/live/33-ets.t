@@ -161,6 +161,30 @@ def intervals(node):
     node.eval("tables:drop(New)")
 
 
+def grouped(node):
+    """--by owner: owners that have gone have no name, and are told apart all the same."""
+    node.eval("Gone = [tables:many(N) || N <- [1, 2, 3]]")
+    pids = node.eval("[list_to_binary(pid_to_list(P)) || P <- Gone]")
+    child = ebt.start([ebt.EBEAM, "ets", "-p", str(node.os_pid), "--json", "-l", "0", "--by",
+                       "owner", "-i", "0.3"],
+                      stdout=ebt.subprocess.PIPE, stderr=ebt.subprocess.DEVNULL)
+    lines = ebt.Lines(child.stdout.fileno())
+    lines.next("a report")
+    node.eval("[tables:drop(P) || P <- Gone]")
+    sums, after = {}, 0
+    for _ in range(50):
+        for r in ebt.json.loads(lines.next("groups"))["rows"]:
+            if r["group"] in pids:
+                sums[r["group"]] = sums.get(r["group"], 0) + r["memory_change"]
+        after += len(sums) == 3
+        if after == 3:
+            break
+    ebt.end(child)
+    one = sums.get(pids[0], 0)
+    ebt.ok(one < -1000 and [sums.get(p) for p in pids] == [one, 2 * one, 3 * one],
+           "by owner: one, two and three tables of owners that have gone", pids, sums)
+
+
 def churning(node):
     """Tables made and deleted all the time: those that stay are there, once, and as they are."""
     truth = tables(node, "false")
@@ -204,4 +228,4 @@ def many(node):
 
 
 if __name__ == "__main__":
-    ebt.run(kinds, text, moved, large, intervals, churning, many)
+    ebt.run(kinds, text, moved, large, intervals, grouped, churning, many)
