@@ -126,15 +126,15 @@ static void add_totals(struct reading *r, struct state *s, enum carrier_view vie
 static void add_notes(struct reading *r, const struct carrier_list *l, enum carrier_view view)
 {
 	if (l->skipped)
-		reading_note(r, "%llu carriers changed as often as they were read: they are counted by "
-			     "their own counters, and in no histogram",
+		reading_note(r, "%llu carriers changed as often as they were read: they are counted "
+			     "by their own counters, and in no histogram",
 			     (unsigned long long)l->skipped);
 	if (l->unseen)
-		reading_note(r, "%llu carriers more are counted than were found: they moved from list "
-			     "to list meanwhile", (unsigned long long)l->unseen);
+		reading_note(r, "%llu carriers more are counted than were found: they moved from "
+			     "list to list meanwhile", (unsigned long long)l->unseen);
 	if (!l->kinds_known)
-		reading_note(r, "carriers' own counters do not agree with those of their instances: "
-			     "blocks are not told by allocator");
+		reading_note(r, "carriers' own counters do not agree with those of their "
+			     "instances: blocks are not told by allocator");
 	if (l->n >= CARRIERS_MAX)
 		reading_note(r, "there are more carriers than the %d that were read", CARRIERS_MAX);
 	if (view == VIEW_CREATOR && !l->ntags)
@@ -144,7 +144,8 @@ static void add_notes(struct reading *r, const struct carrier_list *l, enum carr
 			     "default those of binary_alloc and driver_alloc%s",
 			     r->vm.otp < 27 ? "; processes are told from OTP 27 on" : "");
 	if (l->other_tags.blocks)
-		reading_note(r, "there are more creators than the %d that are told apart", TAGS_MAX);
+		reading_note(r, "there are more creators than the %d that are told apart",
+			     TAGS_MAX);
 }
 
 /* --- the command ------------------------------------------------------------------------------ */

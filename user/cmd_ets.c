@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* ets: the tables of the node, whose they are, how large, how they grow, and what they keep alive. */
+/*
+ * ets: the tables of the node, whose they are, how large, how they grow, and what they keep
+ * alive.
+ */
 #include "reading.h"
 #include "snap_ets.h"
 #include "snap_proc.h"
@@ -29,7 +32,7 @@ struct ets_row {
 	uint64_t tables;
 };
 
-/* --- columns ------------------------------------------------------------------------------------ */
+/* --- columns ---------------------------------------------------------------------------------- */
 
 #define PROVEN(WHAT) (r->proven[ETS_PROVEN_##WHAT])
 #define COUNTED (r->t.counted && PROVEN(COUNTERS))
@@ -127,7 +130,7 @@ static const struct column group_columns[] = {
 	SIZES,
 };
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 struct owner {
 	eterm_t pid;
@@ -271,7 +274,7 @@ static void compare(struct reading *r, struct ets_state *s)
 	}
 }
 
-/* --- groups ------------------------------------------------------------------------------------- */
+/* --- groups ----------------------------------------------------------------------------------- */
 
 static const char *group_of(const struct options *opt, const struct ets_row *r)
 {
@@ -335,7 +338,7 @@ static void make_groups(struct reading *r, struct ets_state *s)
 	free(order);
 }
 
-/* --- the report --------------------------------------------------------------------------------- */
+/* --- the report ------------------------------------------------------------------------------- */
 
 static int ets_open(struct reading *r)
 {

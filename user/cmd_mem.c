@@ -44,8 +44,8 @@ static void add_notes(struct reading *r, const struct mem_state *st)
 		reading_note(r, "malloc is %s here: what it has taken for drivers, NIFs and the VM "
 			     "itself is among `unexplained`", st->look.map.other_malloc);
 	if (st->look.map.known && st->look.map.swap)
-		reading_note(r, "part of the node is in swap: of a carrier that is not in memory as "
-			     "a whole, what is there is taken to be blocks first");
+		reading_note(r, "part of the node is in swap: of a carrier that is not in memory "
+			     "as a whole, what is there is taken to be blocks first");
 	if (st->look.mem.unread)
 		reading_note(r, "%llu allocator instances could not be read",
 			     (unsigned long long)st->look.mem.unread);
@@ -69,8 +69,8 @@ static int mem_round(struct reading *r, struct table *t)
 	report_mem_rows(look, before);
 	r->skipped = look->mem.unread + look->map.skipped;
 	report_rows(t, "mem", st->cols, ncols, each ? look->rows : look->sums,
-		    sizeof(struct mem_row), each ? look->nrows : look->nsums, r->opt->sort, "unused",
-		    r->limit);
+		    sizeof(struct mem_row), each ? look->nrows : look->nsums, r->opt->sort,
+		    "unused", r->limit);
 	report_mem_table(t, look, before, st->items);
 	add_notes(r, st);
 	return 0;
@@ -103,7 +103,8 @@ static void mem_close(struct reading *r)
 int cmd_mem(const struct cmd *cmd, const struct options *opt)
 {
 	const struct reading_ops ops = {
-		.cols = all_columns, .ncols = report_mem_columns(all_columns, opt->interval_s >= 0, true),
+		.cols = all_columns,
+		.ncols = report_mem_columns(all_columns, opt->interval_s >= 0, true),
 		.default_sort = "unused", .state_size = sizeof(struct mem_state), .open = mem_open,
 		.round = mem_round, .release = mem_release, .close = mem_close,
 	};

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* port: the ports of the node, whose they are, what waits in their queues, what went through them. */
+/*
+ * port: the ports of the node, whose they are, what waits in their queues, what went through
+ * them.
+ */
 #include "reading.h"
 #include "snap_port.h"
 #include "snap_proc.h"
@@ -24,7 +27,7 @@ struct row {
 	uint64_t ports;
 };
 
-/* --- columns ------------------------------------------------------------------------------------ */
+/* --- columns ---------------------------------------------------------------------------------- */
 
 #define PROVEN(WHAT) (r->proven[PORT_PROVEN_##WHAT])
 #define LINKED (PROVEN(LINKS) && r->p.linked)
@@ -94,7 +97,7 @@ static const struct column group_columns[] = {
 	TRAFFIC,
 };
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 struct port_state {
 	struct snap_port snap;
@@ -186,7 +189,7 @@ static void compare(struct reading *r, struct port_state *s)
 	}
 }
 
-/* --- groups ------------------------------------------------------------------------------------- */
+/* --- groups ----------------------------------------------------------------------------------- */
 
 static const char *group_of(const struct options *opt, const struct row *r)
 {
@@ -245,7 +248,7 @@ static void make_groups(struct reading *r, struct port_state *s)
 	free(order);
 }
 
-/* --- the report --------------------------------------------------------------------------------- */
+/* --- the report ------------------------------------------------------------------------------- */
 
 static int port_open(struct reading *r)
 {

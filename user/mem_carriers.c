@@ -137,9 +137,10 @@ static void walk_all(struct walks *ws)
 			if (!ws->v[i].at)
 				continue;
 			who[n] = i;
-			reqs[n] = (struct read_req){ ws->v[i].at, buf + n * CARRIER_BYTES,
-						     ws->v[i].list == LIST_SBC ? SBC_BYTES + 8 : len,
-						     false };
+			reqs[n] = (struct read_req){
+				.addr = ws->v[i].at, .buf = buf + n * CARRIER_BYTES,
+				.len = ws->v[i].list == LIST_SBC ? SBC_BYTES + 8 : len,
+			};
 			n++;
 		}
 		if (!n || ws->vm->rd.lost)
@@ -177,7 +178,8 @@ static void add_walks(struct walks *ws)
 		if (!ws->m->insts[i].pooled)
 			continue;
 		add_walk(ws, LIST_DC, i, 0);
-		if (!reader_u64(&ws->vm->rd, ws->m->insts[i].in->allctr + f->allctr_sentinel, &head))
+		if (!reader_u64(&ws->vm->rd, ws->m->insts[i].in->allctr + f->allctr_sentinel,
+				&head))
 			continue;
 		for (k = 0; k < nheads && heads[k] != head; k++)
 			;

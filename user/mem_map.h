@@ -91,7 +91,9 @@ bool mem_carriers(struct vm *vm, const struct snap_mem *m, struct mem_ranges *r,
 /* mem_native.c: stacks of threads; arenas and large blocks of malloc; super carriers. */
 unsigned int mem_stacks(struct vm *vm, const struct smaps *s, struct mem_ranges *r);
 void mem_arenas(struct vm *vm, const struct smaps *s, struct mem_ranges *r);
-/* A library that is loaded to be malloc in place of libc's: "jemalloc"; NULL: none that is known. */
+/*
+ * A library that is loaded to be malloc in place of libc's: "jemalloc"; NULL: none that is known.
+ */
 const char *mem_other_malloc(const struct smaps *s);
 /* A block of its own that malloc took from the system begins at @at: its bytes, or 0. */
 uint64_t mem_malloc_block(struct vm *vm, vmaddr_t at, uint64_t room);

@@ -168,8 +168,8 @@ uint64_t mem_malloc_block(struct vm *vm, vmaddr_t at, uint64_t room)
 /* --- super carriers --------------------------------------------------------------------------- */
 
 /*
- * ErtsMemMapper: of all that it has, from the upper end of the second area down, there is in use what
- * its own books take, below the first area, and what either area has given away.
+ * ErtsMemMapper: of all that it has, from the upper end of the second area down, there is in use
+ * what its own books take, below the first area, and what either area has given away.
  */
 static bool is_mapper(const struct layout_fields *f, const uint64_t *w, size_t n, uint64_t *start,
 		      uint64_t *end)
@@ -179,15 +179,16 @@ static bool is_mapper(const struct layout_fields *f, const uint64_t *w, size_t n
 	uint64_t first;
 	uint32_t super;
 
-	if (n <= total || n - total < 4 || n <= f->mapper_super_end / 8 || n <= f->mapper_super_start / 8 ||
-	    f->mapper_super >= 8 * n || 8 * n - f->mapper_super < sizeof(super))
+	if (n <= total || n - total < 4 || n <= f->mapper_super_end / 8 ||
+	    n <= f->mapper_super_start / 8 || f->mapper_super >= 8 * n ||
+	    8 * n - f->mapper_super < sizeof(super))
 		return false;
 	memcpy(&super, b + f->mapper_super, sizeof(super));
 	*end = w[f->mapper_super_end / 8];
 	*start = *end - w[total];
 	first = w[f->mapper_super_start / 8];
-	return super == 1 && w[total] && *start < *end && *end >> 47 == 0 && !(*start & (PAGE - 1)) &&
-	       first >= *start && first < *end &&
+	return super == 1 && w[total] && *start < *end && *end >> 47 == 0 &&
+	       !(*start & (PAGE - 1)) && first >= *start && first < *end &&
 	       w[used] == w[used + 1] + w[used + 2] + (first - *start) && w[used] <= w[total];
 }
 

@@ -4,9 +4,9 @@
  *
  * Where there are symbols, of the counter or of the function that returns it, they lead there.
  * Where there are none: erts_allocated_areas() names each area by a text, and calls a function for
- * its size right behind it; that function does little more than to load the counter.  What was found
- * so is kept with the other symbols of such a build.  Each counter then has to hold something that
- * only it can hold.
+ * its size right behind it; that function does little more than to load the counter.  What was
+ * found so is kept with the other symbols of such a build.  Each counter then has to hold something
+ * that only it can hold.
  */
 #include "bootstrap.h"
 #include "data_scan.h"
@@ -132,9 +132,9 @@ static vmaddr_t counter(struct finder *fi, const char *name, const char *getter,
 }
 
 /*
- * erts_atom_get_text_space_sizes(reserved, used) loads the two, if there are two: from OTP 28 on the
- * text of an atom is a block of its own, and nothing is reserved.  Before them it may load other
- * things.
+ * erts_atom_get_text_space_sizes(reserved, used) loads the two, if there are two: from OTP 28 on
+ * the text of an atom is a block of its own, and nothing is reserved.  Before them it may load
+ * other things.
  */
 static void find_atom_space(struct finder *fi, struct memory_areas *a)
 {
@@ -160,7 +160,10 @@ static void find_atom_space(struct finder *fi, struct memory_areas *a)
 		keep(fi, "reserved_atom_space", a->atom_space);
 }
 
-/* Names have a character at least, and 1020 bytes at most; those of the VM itself are not counted. */
+/*
+ * Names have a character at least, and 1020 bytes at most; those of the VM itself are not
+ * counted.
+ */
 static bool atom_space_right(struct vm *vm, const struct memory_areas *a)
 {
 	uint64_t reserved, used;
@@ -182,7 +185,8 @@ static bool atom_space_right(struct vm *vm, const struct memory_areas *a)
 static vmaddr_t find_ranges_used(struct vm *vm)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	unsigned int stride = f->ranges_stride / 8, mod = f->ranges_modules / 8, n = f->ranges_n / 8;
+	unsigned int stride = f->ranges_stride / 8, mod = f->ranges_modules / 8,
+		     n = f->ranges_n / 8;
 	unsigned int all = f->ranges_allocated / 8, i;
 	const struct data_area *ar;
 	const uint64_t *w;

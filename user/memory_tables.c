@@ -115,7 +115,8 @@ static uint64_t index_bytes(const struct vm *vm, const struct table_image *t)
 /* --- finding ---------------------------------------------------------------------------------- */
 
 /* The one run of @count tables of this name; 0 when there is none, or more. */
-static vmaddr_t find_tables(struct vm *vm, const struct data_scan *d, const char *name, bool indexed)
+static vmaddr_t find_tables(struct vm *vm, const struct data_scan *d, const char *name,
+			    bool indexed)
 {
 	const struct layout_fields *f = &vm->lay->f;
 	unsigned int i, count = indexed ? CODE_INDICES : 1;
@@ -297,7 +298,8 @@ bool memory_tables_code(struct vm *vm, const struct memory_areas *a, uint64_t by
 	unsigned int i;
 
 	for (i = 0; a->modules && i < CODE_INDICES; i++)
-		if (read_code(vm, a->modules + i * vm->lay->f.index_table_size, &sum) && sum == bytes)
+		if (read_code(vm, a->modules + i * vm->lay->f.index_table_size, &sum) &&
+		    sum == bytes)
 			return true;
 	return false;
 }

@@ -62,7 +62,8 @@ static const struct column instance_columns[] = {
 	{ "allocated", "USED", UNIT_BYTES, COL_TEXT, "bytes of blocks in use", sum_allocated },
 	{ "unused", "UNUSED", UNIT_BYTES, COL_TEXT, "bytes of the carriers that no block uses",
 	  sum_unused },
-	{ "usage", "USAGE", UNIT_SHARE, COL_TEXT, "share of the carriers that is in use", sum_usage },
+	{ "usage", "USAGE", UNIT_SHARE, COL_TEXT, "share of the carriers that is in use",
+	  sum_usage },
 	{ "blocks", "BLOCKS", UNIT_NONE, COL_TEXT | COL_SOONER(1), "blocks in use", sum_blocks },
 	{ "free_blocks", "FREE", UNIT_NONE, COL_TEXT | COL_SOONER(3), "free blocks", sum_free },
 	{ "largest_free", "LARGEST", UNIT_BYTES, COL_TEXT | COL_SOONER(4), "the largest free block",
@@ -72,7 +73,8 @@ static const struct column instance_columns[] = {
 	{ "single_carriers", "SINGLE", UNIT_NONE, 0, "of the carriers, those of one block each",
 	  sum_single },
 	{ "single_size", "BYTES", UNIT_BYTES, 0, "their bytes", sum_single_size },
-	{ "single_allocated", "USED", UNIT_BYTES, 0, "bytes of their blocks", sum_single_allocated },
+	{ "single_allocated", "USED", UNIT_BYTES, 0, "bytes of their blocks",
+	  sum_single_allocated },
 	{ "pool_size", "POOLED", UNIT_BYTES, 0, "bytes of carriers in the pool", sum_pooled_size },
 	{ "pool_allocated", "USED", UNIT_BYTES, 0, "bytes of blocks in the pool",
 	  sum_pooled_allocated },
@@ -127,14 +129,15 @@ GET_IF(row_average, struct blocks_row, r->counted && r->blocks, VAL_U64, u, r->b
 
 #define BLOCK_COLUMNS                                                                              \
 	{ "blocks", "BLOCKS", UNIT_NONE, COL_TEXT, "blocks in use", row_blocks },                  \
-	{ "size", "BYTES", UNIT_BYTES, COL_TEXT, "bytes of those blocks", row_bytes },              \
+	{ "size", "BYTES", UNIT_BYTES, COL_TEXT, "bytes of those blocks", row_bytes },             \
 	{ "average", "AVERAGE", UNIT_BYTES, COL_TEXT, "bytes of one of them, on average",          \
 	  row_average },                                                                           \
 	{ "block_histogram", "SIZES", UNIT_NONE, COL_NO_SORT, "blocks by size", row_block_hist }
 
 static const struct column creator_columns[] = {
 	{ "creator", "CREATOR", UNIT_NONE, COL_TEXT | COL_LOW_BAD,
-	  "process, port or function that allocated them (from OTP 27), else their origin", row_creator },
+	  "process, port or function that allocated them (from OTP 27), else their origin",
+	  row_creator },
 	{ "name", "NAME", UNIT_NONE, COL_TEXT | COL_SHRINK | COL_NO_SORT,
 	  "the process's registered name, or its initial call; none when it has ended", row_name },
 	{ "origin", "ORIGIN", UNIT_NONE, COL_TEXT | COL_LOW_BAD,

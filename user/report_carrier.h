@@ -19,7 +19,7 @@ struct blocks_row {
 	char address[24];
 	/* of a creator, or a type */
 	char *creator;	    /* pid, port, place in the code; the origin where that is not told */
-	const char *origin; /* system, a driver, the module of a NIF; borrowed from the atom cache */
+	const char *origin; /* system, a driver, the module of a NIF; the atom cache's */
 	const char *type;   /* NULL: blocks without a tag */
 	char *name;	    /* what the process is called, while it lives */
 	const struct tag_sum *tags; /* ntags of them */

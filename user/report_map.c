@@ -179,8 +179,8 @@ void carrier_map(const struct vm *vm, const struct carrier_list *l, struct table
 		snprintf(title, sizeof(title), "how full each multi-block carrier is; behind %s "
 			 "those in the pool", m.bar);
 	else
-		snprintf(title, sizeof(title), "how full multi-block carriers are, %zu a sign; behind "
-			 "%s those in the pool", m.per, m.bar);
+		snprintf(title, sizeof(title), "how full multi-block carriers are, %zu a sign; "
+			 "behind %s those in the pool", m.per, m.bar);
 	b = report_block(t, title);
 	for (i = 0; i < t->nrows; i++)
 		draw_row(&m, b, l, t->rows[i]);

@@ -206,7 +206,8 @@ GET_IF(get_resident_change, ROW, (r->changed && r->resident_known), VAL_I64, i,
 	{ #kind "_" #what, "", unit, 0, help, get_##kind##_##what },                               \
 	{ #kind "_" #what "_max", "", unit, 0, help ": highest since it was last asked",           \
 	  get_##kind##_##what##_max },                                                             \
-	{ #kind "_" #what "_max_ever", "", unit, 0, help ": highest ever", get_##kind##_##what##_ever }
+	{ #kind "_" #what "_max_ever", "", unit, 0, help ": highest ever",                       \
+	  get_##kind##_##what##_ever }
 #define STATS(kind, of)                                                                            \
 	STAT(kind, carriers, UNIT_NONE, of " carriers"),                                           \
 	STAT(kind, carriers_size, UNIT_BYTES, "bytes of " of " carriers"),                         \
@@ -220,7 +221,8 @@ static const struct column columns[] = {
 	{ "instances", "", UNIT_NONE, 0, "how many are summed up", get_instances },
 	{ "strategy", "STRATEGY", UNIT_NONE, COL_TEXT | COL_SOONER(5) | COL_LOW_BAD,
 	  "how it chooses a free block", get_strategy },
-	{ "allocated", "CARRIERS", UNIT_BYTES, COL_TEXT, "bytes of all its carriers", get_allocated },
+	{ "allocated", "CARRIERS", UNIT_BYTES, COL_TEXT, "bytes of all its carriers",
+	  get_allocated },
 	{ "allocated_change", "CHANGE", UNIT_BYTES, COL_TEXT | COL_SOONER(7), "",
 	  get_allocated_change },
 	{ "used", "USED", UNIT_BYTES, COL_TEXT, "bytes of all blocks in them", get_used },
@@ -230,7 +232,8 @@ static const struct column columns[] = {
 	{ "usage", "USAGE", UNIT_SHARE, COL_TEXT, "of its carriers", get_usage },
 	{ "mbcs_pool_carriers_size", "IN POOL", UNIT_BYTES, COL_TEXT | COL_SOONER(3),
 	  "bytes of its carriers in the pool", get_pool_carriers_size },
-	{ "resident", "RESIDENT", UNIT_BYTES, COL_TEXT, "of its carriers, in memory", get_resident },
+	{ "resident", "RESIDENT", UNIT_BYTES, COL_TEXT, "of its carriers, in memory",
+	  get_resident },
 	{ "resident_change", "CHANGE", UNIT_BYTES, COL_TEXT | COL_SOONER(7), "",
 	  get_resident_change },
 	{ "resident_used", "", UNIT_BYTES, 0, "of it, blocks", get_resident_used },

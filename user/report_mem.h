@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The report of `mem`: rows of allocator instances, totals, and the way from what is used to RSS. */
+/*
+ * The report of `mem`: rows of allocator instances, totals, and the way from what is used to RSS.
+ */
 #ifndef EBEAM_REPORT_MEM_H
 #define EBEAM_REPORT_MEM_H
 

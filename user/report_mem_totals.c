@@ -85,7 +85,8 @@ static struct item *mseg_items(const struct snap_mem *m)
 	for (i = 0; i < m->nmsegs; i++) {
 		one = item_push(list, item_new(ITEM_OBJECT));
 		item_set(one, "instance", item_u64(m->msegs[i].ix));
-		item_set(one, "hit_rate", item_double(ratio(m->msegs[i].hits, m->msegs[i].calls, 1)));
+		item_set(one, "hit_rate",
+			 item_double(ratio(m->msegs[i].hits, m->msegs[i].calls, 1)));
 		item_set(one, "hits", item_u64(m->msegs[i].hits));
 		item_set(one, "calls", item_u64(m->msegs[i].calls));
 		item_set(one, "cached_segments", item_u64(m->msegs[i].cached));

@@ -20,8 +20,8 @@ static bool parse_head(char *line, struct mapping *m)
 	int at = 0;
 	size_t len;
 
-	if (sscanf(line, "%llx-%llx %4s %*x %*s %llu %n", &start, &end, m->perms, &inode, &at) < 4 ||
-	    end <= start)
+	if (sscanf(line, "%llx-%llx %4s %*x %*s %llu %n", &start, &end, m->perms, &inode,
+		   &at) < 4 || end <= start)
 		return false;
 	m->start = start;
 	m->end = end;

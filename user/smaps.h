@@ -3,7 +3,8 @@
  * What the operating system says of a process' memory: its mappings and how much of each is
  * resident, and which pages those are.
  *
- * /proc/PID/smaps, task/ and pagemap; the latter by the ioctl PAGEMAP_SCAN (6.7) where there is one.
+ * /proc/PID/smaps, task/ and pagemap; the latter by the ioctl PAGEMAP_SCAN (6.7) where there is
+ * one.
  */
 #ifndef EBEAM_SMAPS_H
 #define EBEAM_SMAPS_H
@@ -32,7 +33,9 @@ struct smaps {
  * the mappings are: counting pages takes the system 40 ms a GiB.
  */
 int smaps_read(pid_t pid, bool counts, struct smaps *s);
-/* Bytes that were given back by MADV_FREE and are resident still: 0 at once where nobody does so. */
+/*
+ * Bytes that were given back by MADV_FREE and are resident still: 0 at once where nobody does so.
+ */
 uint64_t smaps_lazy_free(pid_t pid);
 /* Bytes in swap. */
 uint64_t smaps_swap(pid_t pid);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The blocks of one carrier.  A block's header word has its size, flags in the low bits, and, of one
- * in use, the distance to its carrier in the high ones (erl_alloc_util.c, Block_t); the next block
- * begins where it ends, so a carrier is walked from border to border.
+ * The blocks of one carrier.  A block's header word has its size, flags in the low bits, and, of
+ * one in use, the distance to its carrier in the high ones (erl_alloc_util.c, Block_t); the next
+ * block begins where it ends, so a carrier is walked from border to border.
  *
  * What is at a border says it all: the tag or the size that the block before it ends with, and the
  * header of the next one.  Where blocks are small they are copied with all that is between them, in
@@ -193,7 +193,8 @@ int block_walk(struct block_window *w, struct block_walk *b)
 		if (!header_fits(b, at, head, get(border + 8), prev_free))
 			return -EAGAIN;
 		size = head & (head & THIS_FREE ? FREE_SIZE : USED_SIZE);
-		if (size < MIN_BLOCK || size > end - at || (!(head & LAST_BLOCK)) != (size < end - at))
+		if (size < MIN_BLOCK || size > end - at ||
+		    (!(head & LAST_BLOCK)) != (size < end - at))
 			return -EAGAIN;
 		next = at + size;
 		if (next != end && end - next < MIN_BLOCK)

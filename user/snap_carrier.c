@@ -2,8 +2,8 @@
 /*
  * All carriers: on the lists of instances, and on the rings of the pools.  snap_blocks.c walks one.
  *
- * First addresses are gathered, from every list and ring; then each carrier tells by itself whose it
- * is and where it is counted.  So one that moves from list to pool to list meanwhile is found at
+ * First addresses are gathered, from every list and ring; then each carrier tells by itself whose
+ * it is and where it is counted.  So one that moves from list to pool to list meanwhile is found at
  * least once, and counted once.
  */
 #include "snap_carrier.h"
@@ -299,7 +299,8 @@ static void stage_tag(void *arg, const uint64_t *words, uint64_t size)
 }
 
 /* The block of a single-block carrier: 0 when there is none. */
-static int look_single(struct walker *w, struct carrier *c, struct carrier_blocks *d, unsigned int a)
+static int look_single(struct walker *w, struct carrier *c, struct carrier_blocks *d,
+		       unsigned int a)
 {
 	unsigned int header = w->vm->lay->f.carrier_cpool, words = w->vm->lay->facts->tag_words;
 	uint64_t block, tag[2] = { 0 }, size;
@@ -314,8 +315,8 @@ static int look_single(struct walker *w, struct carrier *c, struct carrier_block
 	d->blocks.slot[size_slot(&w->list->block_rule, size)]++;
 	if (!(block >> 63)) {
 		w->list->untagged[a].slot[size_slot(&w->list->block_rule, size)]++;
-	} else if (w->want->tags && reader_copy(&w->vm->rd, c->addr + header + size - 8 * words, tag,
-						8 * words)) {
+	} else if (w->want->tags &&
+		   reader_copy(&w->vm->rd, c->addr + header + size - 8 * words, tag, 8 * words)) {
 		tag_table_add(&w->staged, tag[0], tag[1], size);
 	}
 	return 0;
@@ -574,9 +575,10 @@ static void prove_kinds(struct walker *w)
 		right += kinds_agree(w, &w->owners[i]);
 	}
 	w->list->kinds_known = 2 * right >= tried && 2 * w->list->moved <= w->nmulti;
-	log_step("carriers: %zu, %zu of %zu multi-block ones walked, %zu not as they count, %u of %u "
-		 "instances agree with their counters", w->list->n, w->nwalked, w->nmulti,
-		 (size_t)w->list->moved, right, tried);
+	log_step(
+	    "carriers: %zu, %zu of %zu multi-block ones walked, %zu not as they count, %u of %u "
+	    "instances agree with their counters",
+	    w->list->n, w->nwalked, w->nmulti, (size_t)w->list->moved, right, tried);
 }
 
 static int judge(struct walker *w)

@@ -4,8 +4,8 @@
  * by block.  See erl_alloc_util.c: blocks follow one another from the carrier's header to its end,
  * and each says how long it is.
  *
- * Where a carrier is counted: at the instance whose list it is on; in the pool, at the instance that
- * created it.  That is how the VM's own statistics have it, and instrument.
+ * Where a carrier is counted: at the instance whose list it is on; in the pool, at the instance
+ * that created it.  That is how the VM's own statistics have it, and instrument.
  *
  * Nothing is stopped: carriers come, go, and change hands meanwhile.  They are listed again until
  * as many were found as are counted, each is looked at once, by address, and walked again where its
@@ -126,7 +126,7 @@ void carrier_list_free(struct carrier_list *l);
 
 #define CARRIERS_MAX (1 << 21)
 
-/* --- one carrier: snap_blocks.c ----------------------------------------------------------------- */
+/* --- one carrier: snap_blocks.c --------------------------------------------------------------- */
 
 /* What is copied of a carrier at a time. */
 struct block_window {

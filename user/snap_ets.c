@@ -18,7 +18,7 @@
 #define STUCK_MAX 1000 /* times that the next table is not there, one after the other */
 #define PROOF_TABLES 512
 
-/* --- one table ---------------------------------------------------------------------------------- */
+/* --- one table -------------------------------------------------------------------------------- */
 
 uint64_t table_word(const struct table_copy *c, unsigned int off, unsigned int n)
 {
@@ -30,7 +30,9 @@ uint64_t table_word(const struct table_copy *c, unsigned int off, unsigned int n
 	return v;
 }
 
-/* As much of it as any field needs; the structure is the largest of its kinds, whatever its kind. */
+/*
+ * As much of it as any field needs; the structure is the largest of its kinds, whatever its kind.
+ */
 static size_t table_bytes(const struct layout_fields *f)
 {
 	const unsigned int all[] = {
@@ -49,8 +51,8 @@ static size_t table_bytes(const struct layout_fields *f)
 }
 
 /*
- * The tid: a magic binary, whose data are the destructor, the reference's numbers and the address of the
- * table until it is deleted (erts_create_magic_indirection()).
+ * The tid: a magic binary, whose data are the destructor, the reference's numbers and the address
+ * of the table until it is deleted (erts_create_magic_indirection()).
  */
 static bool read_tid(struct vm *vm, struct table_copy *c)
 {
@@ -80,7 +82,7 @@ bool table_copy(struct vm *vm, vmaddr_t addr, struct table_copy *c)
 	return c->next && c->prev && read_tid(vm, c);
 }
 
-/* --- size and memory ---------------------------------------------------------------------------- */
+/* --- size and memory -------------------------------------------------------------------------- */
 
 static bool plausible(int64_t size, int64_t bytes)
 {
@@ -99,9 +101,9 @@ static uint64_t block_bytes(struct vm *vm, vmaddr_t start)
 }
 
 /*
- * How many slots there are is in a static variable.  The array tells by the block that it is in: head,
- * an array header of two words, the slots, and a cache line for alignment.  What a block has beyond that
- * is less than the smallest block, and that less than a slot.
+ * How many slots there are is in a static variable.  The array tells by the block that it is in:
+ * head, an array header of two words, the slots, and a cache line for alignment.  What a block has
+ * beyond that is less than the smallest block, and that less than a slot.
  */
 static size_t slots_of(struct vm *vm, vmaddr_t array, vmaddr_t start)
 {
@@ -117,8 +119,8 @@ static size_t slots_of(struct vm *vm, vmaddr_t array, vmaddr_t start)
 }
 
 /*
- * One try at decentralised counters.  ets:info/2 puts a new array in the place of the old one, whose
- * sum is added to it a moment later; until then the numbers are in neither.
+ * One try at decentralised counters.  ets:info/2 puts a new array in the place of the old one,
+ * whose sum is added to it a moment later; until then the numbers are in neither.
  */
 static bool sum_slots(struct vm *vm, vmaddr_t at, int64_t *size, int64_t *bytes)
 {
@@ -170,7 +172,7 @@ bool table_count(struct vm *vm, vmaddr_t addr, const struct table_copy *c, bool 
 	return false;
 }
 
-/* --- all tables --------------------------------------------------------------------------------- */
+/* --- all tables ------------------------------------------------------------------------------- */
 
 static void decode(const struct snap_ets *s, const struct table_copy *c, struct ets_table *t)
 {
@@ -300,12 +302,13 @@ static bool walk_ring(struct ring *r, const struct scheduler *sched)
 	/* walks that begin anew, tables made meanwhile: but there is an end */
 	most = r->steps + 8 * (count < TABLES_MAX ? count : TABLES_MAX) + SEEN_SPARE;
 	while (at && r->steps++ < most && r->out->n < r->limit) {
-		/* what the one before leads to must lead back, unless it is the one that went away */
+		/* what the one before leads to must lead back, unless that one went away */
 		if (!table_copy(r->s->vm, at, &c) || (before && c.prev != before)) {
 			before = 0;
 			if (stuck++ == STUCK_MAX)
 				return r->nmet > 0;
-			if (!go_back(r, &at) && !reader_u64(rd, sched->addr + f->sched_ets_clist, &at))
+			if (!go_back(r, &at) &&
+			    !reader_u64(rd, sched->addr + f->sched_ets_clist, &at))
 				return false;
 			continue;
 		}
@@ -321,7 +324,9 @@ static bool walk_ring(struct ring *r, const struct scheduler *sched)
 	return true;
 }
 
-/* Counters that many share are summed apart, for it may take a while; is it the same table still? */
+/*
+ * Counters that many share are summed apart, for it may take a while; is it the same table still?
+ */
 static void count_apart(struct snap_ets *s, struct ets_table *t, unsigned int tries)
 {
 	struct table_copy c;
@@ -379,7 +384,7 @@ int snap_ets_open(struct snap_ets *s, struct vm *vm)
 	return 0;
 }
 
-/* --- names -------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 const char *ets_type_name(const struct ets_table *t)
 {

@@ -3,9 +3,9 @@
  * ETS tables, read from outside: all that ets:all() lists, what ets:info/1 tells of each, and on
  * request what their rows keep alive in refc binaries.
  *
- * The truth: each scheduler has a ring of the tables that were made on it (ErtsSchedulerData); a table's
- * magic binary (its tid) leads back to it until it is deleted, which is how each is known to be one
- * still.  Tables come and go while the rings are walked: see snap_ets_tables().
+ * The truth: each scheduler has a ring of the tables that were made on it (ErtsSchedulerData); a
+ * table's magic binary (its tid) leads back to it until it is deleted, which is how each is known
+ * to be one still.  Tables come and go while the rings are walked: see snap_ets_tables().
  */
 #ifndef EBEAM_SNAP_ETS_H
 #define EBEAM_SNAP_ETS_H
@@ -79,8 +79,8 @@ int snap_ets_open(struct snap_ets *s, struct vm *vm);
 /**
  * snap_ets_tables() - all tables, as ets:all() lists them, each once
  *
- * Where a table went away under the walk it goes on from the last one that is still there.  Oracles:
- * ets:all(), ets:info/1.  -1 when the rings cannot be read.
+ * Where a table went away under the walk it goes on from the last one that is still there.
+ * Oracles: ets:all(), ets:info/1.  -1 when the rings cannot be read.
  */
 int snap_ets_tables(struct snap_ets *s, struct ets_tables *out);
 void snap_ets_free(struct ets_tables *t);

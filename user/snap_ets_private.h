@@ -25,7 +25,10 @@ uint64_t table_word(const struct table_copy *c, unsigned int off, unsigned int n
 /* False when there is no table at @addr (any more). */
 bool table_copy(struct vm *vm, vmaddr_t addr, struct table_copy *c);
 #define COUNT_TRIES 20 /* each half a millisecond after the one before */
-/* Reads size and memory; false while the node itself sums them up, or when they are no such numbers. */
+/*
+ * Reads size and memory; false while the node itself sums them up, or when they are no such
+ * numbers.
+ */
 bool table_count(struct vm *vm, vmaddr_t addr, const struct table_copy *c, bool decentral,
 		 unsigned int tries, uint64_t *size, uint64_t *bytes);
 

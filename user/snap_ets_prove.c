@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Are the offsets of a table's fields right?  Its address was proven by its tid, which leads back.  The
- * rest by what the fields say of each other in the tables that every node has: a field that lay
- * elsewhere would break one of these in nearly every table.  DbTableCommon declares some next to each
- * other, which is what tells apart those that are mostly zero.
+ * Are the offsets of a table's fields right?  Its address was proven by its tid, which leads back.
+ * The rest by what the fields say of each other in the tables that every node has: a field that lay
+ * elsewhere would break one of these in nearly every table.  DbTableCommon declares some next to
+ * each other, which is what tells apart those that are mostly zero.
  */
 #include "snap_ets_private.h"
 #include "snap_proc.h"
@@ -130,9 +130,10 @@ static void prove_fields(struct snap_ets *s, const struct ets_tables *all)
 	s->proven[ETS_PROVEN_FIXED] = fixed_fits(s->vm, all);
 	/* how many there are, whether they are shared out, and the counters */
 	s->proven[ETS_PROVEN_COUNTERS] =
-		most(nr, copies) && most(counted, n) && f->table_decentral == f->table_nr_counters + 4 &&
-		f->table_counters == f->table_nr_counters + 8 &&
-		(f->table_decentral_size == 1 || f->table_decentral_size == 4);
+	    most(nr, copies) && most(counted, n) &&
+	    f->table_decentral == f->table_nr_counters + 4 &&
+	    f->table_counters == f->table_nr_counters + 8 &&
+	    (f->table_decentral_size == 1 || f->table_decentral_size == 4);
 }
 
 /* A table whose rows are as many as it counts: they are found where they are said to be. */

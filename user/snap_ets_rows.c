@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the rows of a table keep alive: a walk of its buckets or of its tree, and of each row's chain of
- * off-heap terms.
+ * What the rows of a table keep alive: a walk of its buckets or of its tree, and of each row's
+ * chain of off-heap terms.
  *
- * Rows are read by the thousand in one call, a frontier at a time: all buckets of a segment, then all
- * that come next in them; trees depth first, many branches at once.  Nothing recurses.  The table may
- * change under it: a row of a bucket must hash to it, a row is a tuple that has a key, and in the end
- * the rows must be as many as the table counts.
+ * Rows are read by the thousand in one call, a frontier at a time: all buckets of a segment, then
+ * all that come next in them; trees depth first, many branches at once.  Nothing recurses.  The
+ * table may change under it: a row of a bucket must hash to it, a row is a tuple that has a key,
+ * and in the end the rows must be as many as the table counts.
  */
 #include "snap_ets_private.h"
 
@@ -20,7 +20,8 @@
 #define FIRST_SEGMENT 256
 #define BUCKETS_A_ROW 64     /* empty ones that cost as much as a row */
 #define PENDING_MAX (1u << 20) /* of a tree: log n times BATCH */
-#define ODD_MAX 1024	       /* things that were no rows, and a 16th of all, before a walk is given up */
+/* things that were no rows, and a 16th of all, before a walk is given up */
+#define ODD_MAX 1024
 #define BIN_BYTES 40
 
 struct walk {
@@ -38,7 +39,7 @@ struct walk {
 	size_t nbins, cap;
 };
 
-/* --- off-heap chains ---------------------------------------------------------------------------- */
+/* --- off-heap chains -------------------------------------------------------------------------- */
 
 static bool off_heap_kind(uint64_t header)
 {
@@ -97,7 +98,7 @@ static void follow_off_heap(struct walk *w)
 	w->noh = 0;
 }
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static uint64_t row_word(const struct walk *w, const unsigned char *row, unsigned int off)
 {
@@ -143,7 +144,7 @@ static bool read_rows(struct walk *w, const vmaddr_t *at, size_t n, struct read_
 	return true;
 }
 
-/* --- hash tables -------------------------------------------------------------------------------- */
+/* --- hash tables ------------------------------------------------------------------------------ */
 
 struct chain {
 	vmaddr_t at;
@@ -246,7 +247,7 @@ static void walk_hash(struct walk *w)
 	}
 }
 
-/* --- trees -------------------------------------------------------------------------------------- */
+/* --- trees ------------------------------------------------------------------------------------ */
 
 struct pending {
 	vmaddr_t *v;
@@ -298,9 +299,9 @@ static void walk_tree(struct walk *w, vmaddr_t *roots, size_t n)
 }
 
 /*
- * A tree of route nodes with a tree of rows at each leaf, a base node.  Both begin with whether it is a
- * base node; what comes before their pointers is a lock each, and what is needed to free them later
- * (erl_db_catree.h).
+ * A tree of route nodes with a tree of rows at each leaf, a base node.  Both begin with whether it
+ * is a base node; what comes before their pointers is a lock each, and what is needed to free them
+ * later (erl_db_catree.h).
  */
 static void walk_catree(struct walk *w)
 {
@@ -343,7 +344,7 @@ static void walk_catree(struct walk *w)
 	free(roots.v);
 }
 
-/* --- binaries ----------------------------------------------------------------------------------- */
+/* --- binaries --------------------------------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
 {
@@ -376,7 +377,8 @@ static bool has_blocks(const struct vm *vm)
 
 /*
  * One that was freed since has another's bytes: nobody refers to it, or it is larger than the block
- * that it is in, whose header comes before it (Block_t; the allocator may be malloc, which has none).
+ * that it is in, whose header comes before it (Block_t; the allocator may be malloc, which has
+ * none).
  */
 static bool is_binary(const struct layout_fields *f, const unsigned char *raw, bool blocks,
 		      uint64_t *bytes)
@@ -426,9 +428,12 @@ static void sum_binaries(struct walk *w, void (*seen)(void *arg, vmaddr_t binary
 	}
 }
 
-/* --- a table ------------------------------------------------------------------------------------ */
+/* --- a table ---------------------------------------------------------------------------------- */
 
-/* One row's bytes; false when the fields of a DbTerm do not lie one behind the other, as declared. */
+/*
+ * One row's bytes; false when the fields of a DbTerm do not lie one behind the other, as
+ * declared.
+ */
 static bool shape(struct walk *w, const struct layout_fields *f)
 {
 	bool tree = !(w->t->type & ETS_HASH);
@@ -449,8 +454,8 @@ static bool shape(struct walk *w, const struct layout_fields *f)
 }
 
 /*
- * As many as the table counts.  Where rows are replaced or come and go meanwhile, nearly: that is for
- * tables whose rows were proven to be where they are looked for.
+ * As many as the table counts.  Where rows are replaced or come and go meanwhile, nearly: that is
+ * for tables whose rows were proven to be where they are looked for.
  */
 static bool all_seen(const struct walk *w, uint64_t before, uint64_t after, bool proven)
 {
@@ -494,9 +499,10 @@ void snap_ets_binaries(struct snap_ets *s, struct ets_table *t, struct ets_budge
 		follow_off_heap(w);
 		sum_binaries(w, seen, arg);
 		t->rows_seen = w->rows;
-		t->walked = table_copy(s->vm, t->addr, &c) && c.alive && c.btid == t->btid &&
-			    table_count(s->vm, t->addr, &c, t->decentral, COUNT_TRIES, &after, &bytes) &&
-			    all_seen(w, t->size, after, s->proven[kind]);
+		t->walked =
+		    table_copy(s->vm, t->addr, &c) && c.alive && c.btid == t->btid &&
+		    table_count(s->vm, t->addr, &c, t->decentral, COUNT_TRIES, &after, &bytes) &&
+		    all_seen(w, t->size, after, s->proven[kind]);
 	}
 	free(w->bins);
 	free(w);

@@ -112,7 +112,7 @@ enum { GOODFIT = 1, BESTFIT, AFIT, FIRSTFIT };
 
 static const char *strategy_name(const struct layout_fields *f, const unsigned char *im, size_t len)
 {
-	/* enum AOFFSortOrder: by age, or by address; blocks by address, address best fit, best fit */
+	/* enum AOFFSortOrder: by age, or address; blocks by address, address best fit, best fit */
 	static const char *const names[2][3] = {
 		{ "ageffcaoff", "ageffcaobf", "ageffcbf" },
 		{ "aoff", "aoffcaobf", "aoffcbf" },
@@ -130,7 +130,8 @@ static const char *strategy_name(const struct layout_fields *f, const unsigned c
 	case FIRSTFIT:
 		carriers = half(im, len, f->aoff_carrier_order);
 		blocks = half(im, len, f->aoff_block_order);
-		return carriers > 1 || blocks < 1 || blocks > 3 ? NULL : names[carriers][blocks - 1];
+		return carriers > 1 || blocks < 1 || blocks > 3 ? NULL
+								: names[carriers][blocks - 1];
 	}
 	return NULL;
 }
@@ -203,7 +204,8 @@ static void make_instances(struct vm *vm, const struct snap_mem_proof *proof,
 /* --- fix_alloc -------------------------------------------------------------------------------- */
 
 /* The lists of all instances summed up; false when they are none. */
-static bool add_fix(struct vm *vm, vmaddr_t lists, bool pooled, struct snap_mem *m, uint64_t *free_n)
+static bool add_fix(struct vm *vm, vmaddr_t lists, bool pooled, struct snap_mem *m,
+		    uint64_t *free_n)
 {
 	const struct layout_fields *f = &vm->lay->f;
 	unsigned int size = f->fix_stride, k, n = 0, type, first = 0;
@@ -219,12 +221,14 @@ static bool add_fix(struct vm *vm, vmaddr_t lists, bool pooled, struct snap_mem 
 		each = word(raw, size, f->fix_type_size);
 		n = VM_TYPE_NUMBER(type);
 		/* they number themselves; behind the last there is something else */
-		if (type >> 15 || strcmp(vm->allocator_name[VM_TYPE_ALLOCATOR(type)], "fix_alloc") ||
+		if (type >> 15 ||
+		    strcmp(vm->allocator_name[VM_TYPE_ALLOCATOR(type)], "fix_alloc") ||
 		    (k && n != first + k) || each < 8 || each > 1 << 20 || each & 7)
 			break;
 		if (!k)
 			first = n;
-		allocated = word(raw, size, pooled ? f->fix_pool_allocated : f->fix_nopool_allocated);
+		allocated =
+		    word(raw, size, pooled ? f->fix_pool_allocated : f->fix_nopool_allocated);
 		used = word(raw, size, pooled ? f->fix_pool_used : f->fix_nopool_used);
 		if (m->nfix == k) {
 			m->fix[k] = (struct mem_fix){ vm->type_name[n], each, 0, 0 };

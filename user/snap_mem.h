@@ -25,7 +25,7 @@ struct mem_carriers {
 	struct mem_stat blocks, blocks_size; /* whosever blocks they are */
 	/* Of it by allocator: carriers from a shared pool hold blocks of others, too. */
 	struct { uint64_t n, size; } by[MEM_ALLOCATORS];
-	uint64_t mseg, mseg_size; /* carriers from mseg_alloc; the rest are sys_alloc's; not of pools */
+	uint64_t mseg, mseg_size; /* from mseg_alloc; the rest are sys_alloc's; not of pools */
 };
 
 struct mem_instance {

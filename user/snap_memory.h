@@ -30,7 +30,7 @@ struct memory_areas {
 	bool tables;			/* what is known of tables holds */
 	vmaddr_t modules, exports, funs; /* the first of three tables, one for each code index */
 	bool funs_indexed;		/* funs: from OTP 28; before, one Hash */
-	char missing[240];		/* the names of those areas that cannot be had, for a note */
+	char missing[240]; /* the names of those areas that cannot be had, for a note */
 };
 
 struct snap_memory {

@@ -56,7 +56,8 @@ static bool read_cache(const struct layout_fields *f, const unsigned char *b, vm
 		       struct mem_mseg *ms)
 {
 	bool unused[ARRAY_SIZE(ms->cache)] = { false };
-	uint64_t head = at + f->mseg_cache_free, p = word(b, f->mseg_cache_free + f->cachet_next), i;
+	uint64_t head = at + f->mseg_cache_free, p = word(b, f->mseg_cache_free + f->cachet_next),
+		 i;
 	const unsigned char *e;
 	unsigned int k, n = 0;
 
@@ -96,8 +97,8 @@ static bool decode(const struct layout_fields *f, const unsigned char *b, vmaddr
 	ms->segments = (struct mem_stat){ word(b, f->mseg_segments), max, ever > max ? ever : max };
 	ms->segments_size = (struct mem_stat){ word(b, f->mseg_segments_size), max_size,
 					       ever_size > max_size ? ever_size : max_size };
-	return ms->hits <= ms->calls && ms->segments.now <= max && ms->segments_size.now <= max_size &&
-	       read_cache(f, b, at, ms);
+	return ms->hits <= ms->calls && ms->segments.now <= max &&
+	       ms->segments_size.now <= max_size && read_cache(f, b, at, ms);
 }
 
 /* The instances in a row from @at on; stops behind the last. */
@@ -164,16 +165,19 @@ static bool counts_agree(const struct snap_mem *m, const struct mem_mseg *ms, si
 		if (!strcmp(m->insts[i].allocator, "literal_alloc"))
 			continue;
 		have += m->insts[i].of[MEM_MBCS].mseg + m->insts[i].of[MEM_SBCS].mseg;
-		have_size += m->insts[i].of[MEM_MBCS].mseg_size + m->insts[i].of[MEM_SBCS].mseg_size;
+		have_size +=
+		    m->insts[i].of[MEM_MBCS].mseg_size + m->insts[i].of[MEM_SBCS].mseg_size;
 		pool += m->insts[i].of[MEM_POOL].carriers.now;
 		pool_size += m->insts[i].of[MEM_POOL].carriers_size.now;
 	}
-	log_all("mseg_alloc: %zu instances, %llu segments of %llu bytes, allocators have %llu of %llu",
-		n, (unsigned long long)segs, (unsigned long long)size, (unsigned long long)have,
-		(unsigned long long)have_size);
+	log_all(
+	    "mseg_alloc: %zu instances, %llu segments of %llu bytes, allocators have %llu of %llu",
+	    n, (unsigned long long)segs, (unsigned long long)size, (unsigned long long)have,
+	    (unsigned long long)have_size);
 	/* a busy VM moves between the two looks */
 	return segs + 2 >= have && segs <= have + pool + 2 + have / 16 &&
-	       size + size / 16 >= have_size && size <= have_size + pool_size + size / 16 + (8 << 20);
+	       size + size / 16 >= have_size &&
+	       size <= have_size + pool_size + size / 16 + (8 << 20);
 }
 
 void snap_mseg_open(struct vm *vm, struct snap_mem_proof *proof, const struct snap_mem *m)

@@ -23,7 +23,7 @@ static const char *const names[PORT_NPROVEN] = {
 	"links and monitors",
 };
 
-/* --- one port ----------------------------------------------------------------------------------- */
+/* --- one port --------------------------------------------------------------------------------- */
 
 struct port_copy {
 	vmaddr_t addr;
@@ -90,7 +90,9 @@ static char *read_text(struct vm *vm, vmaddr_t at)
 	return xstrdup(text);
 }
 
-/* erts_driver_t begins with its neighbours in the list of drivers, then its name: atom, and text. */
+/*
+ * erts_driver_t begins with its neighbours in the list of drivers, then its name: atom, and text.
+ */
 static char *driver_name(struct vm *vm, vmaddr_t driver)
 {
 	const char *atom;
@@ -154,7 +156,7 @@ static void decode(struct snap_port *s, const struct port_copy *c, struct port_r
 	p->reg_name = registered(s->vm, c, &fits);
 }
 
-/* --- all ports ---------------------------------------------------------------------------------- */
+/* --- all ports -------------------------------------------------------------------------------- */
 
 /* 1: it is one; 0: it is leaving; 2: not there any more; -1: it moved each time. */
 static int read_port(struct snap_port *s, uint64_t slot, uint64_t *budget, struct port_row *p)
@@ -275,7 +277,7 @@ void port_state_text(uint32_t state, char *buf, size_t size)
 			n += snprintf(buf + n, size - n, "%s%s", n ? " " : "", flags[i].name);
 }
 
-/* --- proof -------------------------------------------------------------------------------------- */
+/* --- proof ------------------------------------------------------------------------------------ */
 
 /* One port's words, against what they say of each other. */
 struct votes {
@@ -283,8 +285,8 @@ struct votes {
 };
 
 /*
- * The queue's vectors: begin and end of an array, and of what is used of it.  At first that array is
- * one in the port itself; what is used has as many bytes as the queue counts (ErtsIOQueue).
+ * The queue's vectors: begin and end of an array, and of what is used of it.  At first that array
+ * is one in the port itself; what is used has as many bytes as the queue counts (ErtsIOQueue).
  */
 static bool queue_fits(struct vm *vm, const struct port_copy *c)
 {
@@ -384,7 +386,8 @@ static bool most(size_t good, size_t n)
 
 /*
  * A driver's structure proves where its address lies, and with it the words around that; a queue's
- * vectors in the port itself the ones before.  What a port has in common with a process lies as there.
+ * vectors in the port itself the ones before.  What a port has in common with a process lies as
+ * there.
  */
 static void conclude(struct snap_port *s, const struct votes *v)
 {

@@ -19,7 +19,8 @@ void tag_table_close(struct tag_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
-static uint32_t *slot_of(struct tag_table *t, uint64_t packed, uint64_t term, unsigned int allocator)
+static uint32_t *slot_of(struct tag_table *t, uint64_t packed, uint64_t term,
+			 unsigned int allocator)
 {
 	uint64_t h = (packed * 0x9e3779b97f4a7c15ULL ^ term) * 0xc2b2ae3d27d4eb4fULL + allocator;
 	const struct tag_sum *s;

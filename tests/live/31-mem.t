@@ -154,7 +154,8 @@ def allocators(node, what="allocators"):
 
 
 def pooled(node):
-    """RSS is several times what is in use, or in carriers that allocators have: it is in the pool."""
+    """RSS is several times what is in use, or in carriers that allocators have: it is in the
+    pool."""
     node.load("churn")
     explained(node, "at first")
     node.eval("churn:pool(20000)")

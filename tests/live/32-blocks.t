@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """carrier: every carrier block by block, equal to instrument:carriers/1 and
-instrument:allocations/1 bucket for bucket, and to the statistics of instances; with carriers in the pool, other strategies,
-and tags of all kinds; while carriers come and go; and where fields lie elsewhere."""
+instrument:allocations/1 bucket for bucket, and to the statistics of instances; with carriers in
+the pool, other strategies, and tags of all kinds; while carriers come and go; and where fields lie
+elsewhere."""
 import re
 
 import ebt
@@ -291,14 +292,16 @@ def moved(node):
             wrong = [(a, k, v, before.get(a, {}).get(k)) for a, row in got.items()
                      for k, v in row.items()
                      if v is not None and v not in (x.get(a, {}).get(k) for x in (before, after))]
-            ebt.ok(not wrong and (set(got) in (set(before), set(after)) or r.json["totals"]["unseen"]),
+            ebt.ok(not wrong and
+                   (set(got) in (set(before), set(after)) or r.json["totals"]["unseen"]),
                    what + ": right, or null", len(got), len(before), *wrong[:5])
             before = after
     node.eval("blocks:stop(V)")
 
 
 def strategies():
-    """Other strategies keep free blocks in other ways, and have other headers; and tags by option."""
+    """Other strategies keep free blocks in other ways, and have other headers; and tags by
+    option."""
     mixed = ("+MBas", "ageffcaobf", "+MEas", "gf", "+MDas", "aoffcbf", "+MRas", "aobf")
     cases = [(release, mixed) for release in ebt.RELEASES]
     cases += [(ebt.RELEASES[-1], ("+MBatags", "false", "+MEatags", "true", "+MBas", "bf"))]
@@ -348,4 +351,5 @@ def refused():
 
 
 if __name__ == "__main__":
-    ebt.run(quiet, fragmented, small, types, text, busy, moved, once=[strategies, functions, malloc, refused])
+    ebt.run(quiet, fragmented, small, types, text, busy, moved,
+            once=[strategies, functions, malloc, refused])

@@ -1,13 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
-"""ets: what the node says of its tables; wrong offsets show nothing wrong; tables that come and go."""
+"""ets: what the node says of its tables; wrong offsets show nothing wrong; tables that come and
+go."""
 import os
 import re
 
 import ebt
 
-# What snap_ets*.c prove themselves: as if each lay elsewhere, the answer must be right, or none. What
-# is proven at attach (the rings, off-heap terms, binaries) is left to that.
+# What snap_ets*.c prove themselves: as if each lay elsewhere, the answer must be right, or none.
+# What is proven at attach (the rings, off-heap terms, binaries) is left to that.
 FIELDS = """table_fix_count table_type table_fixing table_rwlock_size table_fixlock_size table_owner
     table_heir table_name table_btid table_nr_counters table_decentral table_decentral_size
     table_counters table_status table_keypos table_compress table_compress_size hash_nactive
@@ -45,10 +46,11 @@ def kinds(node):
     """Every type, access and option; what is special; large ones."""
     node.load("tables")
     node.eval("[tables:make(), tables:special()]")
-    rows = ebt.sandwich(node, "tables:all(true)", lambda: read(node, "--binaries"), what="all kinds",
-                        at_least=2000)
+    rows = ebt.sandwich(node, "tables:all(true)", lambda: read(node, "--binaries"),
+                        what="all kinds", at_least=2000)
     ebt.ok(len(rows) > 110, "all kinds: as many tables", len(rows))
-    ebt.equal([k for k in KEYS if any(k not in r for r in rows.values())], [], "all kinds: all keys")
+    ebt.equal([k for k in KEYS if any(k not in r for r in rows.values())], [],
+              "all kinds: all keys")
     ebt.ok(len({r["type"] for r in rows.values()}) == 4 and
            {r["write_concurrency"] for r in rows.values()} >= {True, False} and
            sum(r["fixed"] for r in rows.values()) >= 2 and
@@ -59,7 +61,8 @@ def kinds(node):
     doc = ebt.ebeam("ets", "--json", "-l", "3", "-p", node.os_pid).json
     ebt.equal(len(doc["rows"]), 3, "limit")
     ebt.equal([doc["totals"][k] for k in ("tables", "size", "memory")],
-              [len(rows)] + [sum(r[k] for r in rows.values()) for k in ("size", "memory")], "totals")
+              [len(rows)] + [sum(r[k] for r in rows.values()) for k in ("size", "memory")],
+              "totals")
     memory = [r["memory"] for r in doc["rows"]]
     ebt.equal(memory, sorted((r["memory"] for r in rows.values()), reverse=True)[:3],
               "largest first")
@@ -70,7 +73,8 @@ def text(node):
     """Text: within the width, nothing unescaped; the verdict."""
     for columns in (80, 100):
         r = ebt.ebeam("ets", "-l", "0", "-p", node.os_pid, env={"COLUMNS": str(columns)})
-        ebt.equal([x for x in r.out.splitlines() if len(x) > columns], [], "text: %d columns" % columns)
+        ebt.equal([x for x in r.out.splitlines() if len(x) > columns], [],
+                  "text: %d columns" % columns)
         ebt.ok("\x1b" not in r.out and "\x07" not in r.out, "text: escaped")
     ebt.ok(re.search(r"^  \d+ tables, \d+ rows, .* MiB; largest: \S+ \(.*\) .*iB$", r.out, re.M),
            "text: the verdict", r.out[:500])

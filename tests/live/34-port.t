@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
-"""port: what the node says of its ports; wrong offsets show nothing wrong; ports that come and go."""
+"""port: what the node says of its ports; wrong offsets show nothing wrong; ports that come and
+go."""
 import contextlib
 import os
 import re
@@ -66,10 +67,12 @@ def kinds(node):
                             moving=("input", "output"), at_least=80)
         ebt.equal([k for k in KEYS if any(k not in r for r in rows.values())], [], "all keys")
         drivers = {r["driver"] for r in rows.values()}
-        ebt.ok(drivers >= {"fd", "spawn", "tcp_inet", "udp_inet", "fixture_drv"}, "drivers", drivers)
+        ebt.ok(drivers >= {"fd", "spawn", "tcp_inet", "udp_inet", "fixture_drv"}, "drivers",
+               drivers)
         ebt.ok(sum(r["queue_size"] > 100000 for r in rows.values()) == 2, "two queues are long",
                *rows.values())
-        ebt.ok(any(r["registered_name"] and "\x1b" in r["registered_name"] for r in rows.values()) and
+        ebt.ok(any(r["registered_name"] and "\x1b" in r["registered_name"]
+                   for r in rows.values()) and
                any(r["links"] == 6 for r in rows.values()) and
                any(r["monitored_by"] == 7 for r in rows.values()) and
                any(r["os_pid"] for r in rows.values()), "there are some of each",
@@ -86,10 +89,11 @@ def kinds(node):
 def text(node, rows):
     for columns in (80, 100):
         r = ebt.ebeam("port", "-l", "0", "-p", node.os_pid, env={"COLUMNS": str(columns)})
-        ebt.equal([x for x in r.out.splitlines() if len(x) > columns], [], "text: %d columns" % columns)
+        ebt.equal([x for x in r.out.splitlines() if len(x) > columns], [],
+                  "text: %d columns" % columns)
         ebt.ok("\x1b" not in r.out, "text: escaped")
-    ebt.ok(re.search(r"^  \d+ ports, .* queued, .* in, .* out; longest queue: #Port<0.\d+> tcp_inet "
-                     r"\(ports_owner\)\s+.*iB$", r.out, re.M), "text: the verdict", r.out[:500])
+    ebt.ok(re.search(r"^  \d+ ports, .* queued, .* in, .* out; longest queue: #Port<0.\d+> "
+                     r"tcp_inet \(ports_owner\)\s+.*iB$", r.out, re.M), "text: the verdict", r.out[:500])
     types = {}
     for r in rows.values():
         types[r["name"]] = types.get(r["name"], 0) + 1

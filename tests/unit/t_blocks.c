@@ -157,8 +157,8 @@ static void right(struct block_window *w)
 		for (i = 0; i < 4; i++)
 			for (k = 0; k < 3; k++) {
 				w->most = most[k];
-				make(&m, base() + dice(8) * UNIT, 4096 + 8 * dice(UNIT), dice(2) ? 18 : 14,
-				     largest[i]);
+				make(&m, base() + dice(8) * UNIT, 4096 + 8 * dice(UNIT),
+				     dice(2) ? 18 : 14, largest[i]);
 				tried++;
 				good += !walk(w, &m, &b) && agrees(&m, &b);
 			}
@@ -236,7 +236,7 @@ static void random_words(struct block_window *w)
 			make(&m, base(), 40000, 14, 500);
 		for (i = 0; i < 1 + round % 3; i++)
 			at(m.carrier + HEADER)[dice((40000 - HEADER) / 8)] =
-				dice(2) ? (uint64_t)dice(1 << 30) << 34 | dice(1 << 30) : dice(70000);
+			    dice(2) ? (uint64_t)dice(1 << 30) << 34 | dice(1 << 30) : dice(70000);
 		err = walk(w, &m, &b);
 		through += !err;
 		odd += err ? err != -EAGAIN && err != -EFAULT :
@@ -266,7 +266,8 @@ static void bounds(struct block_window *w)
 	is_u64(block_single_size(1000 | 7, 4096, 32), 1000, "a single block");
 	is_u64(block_single_size(TAG | 1000 | 7, 4096, 32), 1000, "a single block with a tag");
 	is_u64(block_single_size(1000 | 5, 4096, 32), 0, "no single block: flags");
-	is_u64(block_single_size(4072 | 7, 4096, 32), 0, "no single block: larger than its carrier");
+	is_u64(block_single_size(4072 | 7, 4096, 32), 0,
+	       "no single block: larger than its carrier");
 	is_u64(block_single_size(7, 4096, 32), 0, "no single block: no size");
 }
 
@@ -482,7 +483,8 @@ static void lists(void)
 	carrier_list_free(&l);
 
 	*field(carrier_no(1), f->carrier_next) = carrier_no(0);
-	ok(!read_all(&l) && all_there(&l, blocks), "a list that bites its tail ends, each carrier once");
+	ok(!read_all(&l) && all_there(&l, blocks),
+	   "a list that bites its tail ends, each carrier once");
 	carrier_list_free(&l);
 	*field(carrier_no(1), f->carrier_next) = 0x1000;
 	ok(!read_all(&l) && all_there(&l, blocks), "a list that leads nowhere ends");
@@ -520,7 +522,8 @@ static void lists(void)
 	*at(carrier_no(2) + HEADER) ^= 2;
 
 	*field(carrier_no(0), f->carrier_blocks + 8 * 9) += 1;
-	ok(!read_all(&l) && l.n == 5 && l.moved == 1 && !l.kinds_known && l.sums[0].blocks == blocks,
+	ok(!read_all(&l) && l.n == 5 && l.moved == 1 && !l.kinds_known &&
+	       l.sums[0].blocks == blocks,
 	   "walked blocks are what counts, where counters tell otherwise");
 	carrier_list_free(&l);
 	*field(carrier_no(0), f->carrier_blocks + 8 * 9) -= 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tables that no node has: rings that never close, chains and trees in circles, counters that cannot be.
- * They are made in this program's own memory, and read from there as those of a VM are.
+ * Tables that no node has: rings that never close, chains and trees in circles, counters that
+ * cannot be. They are made in this program's own memory, and read from there as those of a VM are.
  */
 #include "layout.h"
 #include "snap_ets.h"
@@ -165,7 +165,7 @@ static struct ets_table walked(struct snap_ets *s)
 	return t;
 }
 
-/* --- rings -------------------------------------------------------------------------------------- */
+/* --- rings ------------------------------------------------------------------------------------ */
 
 static void rings(void)
 {
@@ -216,7 +216,8 @@ static void rings(void)
 	snap_ets_free(&all);
 	put(sched, f->sched_ets_count, 1);
 	snap_ets_tables(&s, &all);
-	ok(all.n < ARRAY_SIZE(many) && all.skipped, "one that is far longer than it counts: it is said");
+	ok(all.n < ARRAY_SIZE(many) && all.skipped,
+	   "one that is far longer than it counts: it is said");
 	snap_ets_free(&all);
 
 	ring(t, 0);
@@ -230,7 +231,7 @@ static void rings(void)
 	snap_ets_free(&all);
 }
 
-/* --- counters ----------------------------------------------------------------------------------- */
+/* --- counters --------------------------------------------------------------------------------- */
 
 static bool counted(uint64_t size, uint64_t bytes)
 {
@@ -290,7 +291,7 @@ static void counters(void)
 	ok(!shared(88 + 5 * 64, 5, 0).counted, "nothing below zero");
 }
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 /* Tables whose counters are never to be had: a few are waited for, not each. */
 static void uncounted(void)
@@ -458,7 +459,7 @@ static void trees(void)
 	ok(!walked(&s).walked, "no node at all");
 }
 
-/* --- anything ----------------------------------------------------------------------------------- */
+/* --- anything --------------------------------------------------------------------------------- */
 
 static uint64_t next_random(uint64_t *x)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sums and texts of `mem`, from allocators made by hand; and what a recording, which has none of the
- * structures that only `mem` reads, makes of it.
+ * Sums and texts of `mem`, from allocators made by hand; and what a recording, which has none of
+ * the structures that only `mem` reads, makes of it.
  */
 #include "fixture.h"
 #include "report_mem.h"
@@ -100,7 +100,8 @@ static void test_sums(void)
 	report_mem_table(&t, &look, NULL, items);
 	ok(total(&t, "used") == 10 * MB, "used, without literals, pool included");
 	ok(total(&t, "allocated") == 34 * MB, "allocated");
-	ok(total(&t, "used_max") == 20 * MB && total(&t, "allocated_max") == 68 * MB, "highest values");
+	ok(total(&t, "used_max") == 20 * MB && total(&t, "allocated_max") == 68 * MB,
+	   "highest values");
 	ok(total(&t, "total") == -1, "what is not known is none");
 	it = item_get(item_of(&t, "average_block_size"), "binary_alloc");
 	ok(it && item_get(it, "mbcs")->d == 3 * MB / 100.0, "average block, pool included");
@@ -177,7 +178,10 @@ static void test_recordings(void)
 	}
 }
 
-/* A single-block carrier that is its own neighbour on the list; then offsets that no structure has. */
+/*
+ * A single-block carrier that is its own neighbour on the list; then offsets that no structure
+ * has.
+ */
 static void test_carriers(void)
 {
 	static unsigned char allctr[8192] __attribute__((aligned(64))), carrier[64];

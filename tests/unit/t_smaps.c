@@ -26,7 +26,8 @@ static void count(void *arg, vmaddr_t start, vmaddr_t end)
 static void look(struct residency *r, const char *how, vmaddr_t at)
 {
 	bytes = runs = last = 0;
-	ok(residency_runs(r, at, at + PAGES * page, count, NULL), "%s: pages can be asked for", how);
+	ok(residency_runs(r, at, at + PAGES * page, count, NULL), "%s: pages can be asked for",
+	   how);
 	is_u64(bytes / page, 24, "%s: pages that were written to", how);
 	is_u64(runs, 2, "%s: in two runs", how);
 	bytes = 0;
@@ -75,7 +76,8 @@ static void test_mappings(vmaddr_t at)
 	if (!ok(!smaps_read(getpid(), true, &s), "mappings with their counts"))
 		return;
 	m = smaps_find(&s, at);
-	ok(m && m->start == at && m->end == at + PAGES * page, "the mapping is found by its address");
+	ok(m && m->start == at && m->end == at + PAGES * page,
+	   "the mapping is found by its address");
 	is_u64(m ? m->rss / page : 0, 24, "and has the pages that were written to");
 	ok(m && !m->file && !strcmp(m->perms, "rw-p"), "it is no file's");
 	ok(smaps_find(&s, at + PAGES * page - 1) == m && smaps_find(&s, at + PAGES * page) != m,
@@ -121,7 +123,8 @@ static void test_malloc(void)
 	reader_open_live(&vm.rd, getpid());
 	memset(p, 1, 1 << 20);
 	got = mem_malloc_block(&vm, at, 2 << 20);
-	ok(got >= 1 << 20 && got <= (1 << 20) + 2 * page, "a large block of malloc knows its bytes");
+	ok(got >= 1 << 20 && got <= (1 << 20) + 2 * page,
+	   "a large block of malloc knows its bytes");
 	ok(!mem_malloc_block(&vm, at, 1 << 19), "where there is less room it is none");
 	ok(!mem_malloc_block(&vm, at + page, 1 << 20), "nor is what is in it");
 	ok(!mem_malloc_block(&vm, 4096, 1 << 20), "nor what is not there");
