@@ -263,13 +263,14 @@ static void sum_up(struct reading *r, struct port_state *s, struct table *t)
 	const struct row *row, *longest = NULL;
 	uint64_t in = 0, out = 0, queued = 0;
 	char a[32], b[32], c[32], d[160] = "";
-	size_t i, n = 0;
+	size_t i, n = 0, unlinked = 0;
 
 	for (i = 0; i < s->nrows; i++) {
 		row = &s->rows[i];
 		if (row->event == EVENT_DEAD)
 			continue;
 		n++;
+		unlinked += s->snap.proven[PORT_PROVEN_LINKS] && !row->p.linked;
 		in += row->p.input;
 		out += row->p.output;
 		queued += row->p.queue_size;
@@ -284,6 +285,9 @@ static void sum_up(struct reading *r, struct port_state *s, struct table *t)
 	if (s->snap.unproven[0])
 		reading_note(r, "this build keeps elsewhere, and so is not known: %s",
 			     s->snap.unproven);
+	if (unlinked)
+		reading_note(r, "links and monitors of %zu ports could not all be read: they "
+			     "changed, or are too many", unlinked);
 	if (!proven) {
 		snprintf(t->verdict, sizeof(t->verdict), "%zu port%s", n, n == 1 ? "" : "s");
 		return;
