@@ -83,7 +83,9 @@ static void read_owners(struct walker *w)
 		o = &w->owners[w->nowners];
 		o->allctr = w->vm->insts[i].allctr;
 		o->instance = i;
-		if (!reader_u64(&w->vm->rd, o->allctr + f->allctr_mbc_header, &o->header) ||
+		/* tables are by these numbers; how many there are comes from a file's symbols */
+		if (w->vm->insts[i].alloc_no - 1 >= ALLOCATORS ||
+		    !reader_u64(&w->vm->rd, o->allctr + f->allctr_mbc_header, &o->header) ||
 		    !reader_u32(&w->vm->rd, o->allctr + f->allctr_pool_number, &pool) ||
 		    ((int32_t)pool >= 0 &&
 		     !reader_u64(&w->vm->rd, o->allctr + f->allctr_sentinel, &o->sentinel)))

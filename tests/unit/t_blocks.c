@@ -541,6 +541,9 @@ static void lists(void)
 	   "a single block larger than its carrier is none, nor is the carrier counted without it");
 	carrier_list_free(&l);
 	odd_layouts(vm.lay);
+	in.alloc_no = 15;
+	ok(!read_all(&l) && !l.n, "an allocator of a number that there is not has no carriers");
+	carrier_list_free(&l);
 }
 
 /* --- the map ---------------------------------------------------------------------------------- */
