@@ -164,7 +164,8 @@ def pooled(node):
     # by /proc/PID/smaps and pagemap, where there is no PAGEMAP_SCAN
     old = explained(node, "after the churn, before Linux 6.7", {"EBEAM_TEST_KERNEL": "6.6"})
     new, rss = parts(doc), doc["totals"]["rss"]
-    equal([k for k, v in parts(old).items() if abs(v - new[k]) > 0.02 * rss], [],
+    equal([k for k, v in parts(old).items() if abs(v - new[k]) > 0.02 * rss and
+           k != "mseg_cache"], [],      # it is given back meanwhile, bit by bit
           "before Linux 6.7: the same parts", parts(old), new)
     t, part = doc["totals"], parts(doc)
     told = node.eval("churn:sums()")
