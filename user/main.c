@@ -61,7 +61,8 @@ static const struct cmd commands[] = {
 	  "[--by type|process|initial_call]",
 	  "  ebeam alloc -p 812 --by type     what is allocated, whoever does it\n"
 	  "  ebeam alloc --sort frees -l 0    all rows, most frees first\n", false },
-	{ "bin", "--trace: refc binaries, and who holds, creates and frees them", WANT_BIN, cmd_trace, "--trace",
+	{ "bin", "--trace: refc binaries, and who holds, creates and frees them", WANT_BIN, cmd_trace,
+	  "--trace",
 	  "  ebeam bin --trace -d 30          watch for half a minute, then look at who holds\n", false },
 	{ "gc", "collections and their pauses, by Erlang process", WANT_GC, cmd_trace, "",
 	  "  ebeam gc --sort pause_max_ns     longest pauses first\n", false },
@@ -78,7 +79,7 @@ static const struct cmd commands[] = {
 static const struct { const char *commands, *text; } option_help[] = {
 	{ NULL, "  -p, --pid OS_PID          the beam.smp to look at (default: the only one)\n"
 		"  -n, --node NAME           the same by node name, full or short\n" },
-	{ TRACING, "  -d, --duration SEC        tracing: how long (default 10); Ctrl-C ends early\n" },
+	{ TRACING, "  -d, --duration SEC        how long (default 10); Ctrl-C ends early\n" },
 	{ TRACING " " READING,
 	  "  -i, --interval SEC        a report every SEC until stopped, or for -d SEC\n" },
 	{ "ps alloc carrier ets port",
@@ -98,36 +99,6 @@ static const struct { const char *commands, *text; } option_help[] = {
 	  "      --max-processes N     tracing: keep the N heaviest processes apart, sum up the rest\n"
 	  "                            (default 16384)\n" },
 	{ NULL, "      --symbols FILE        names of the VM's functions: its unstripped beam.smp, or its\n"
-	if (cmd) {
-		fprintf(out, "usage: ebeam [-v] %s [-p OS_PID | -n NODE] %s [options]\n\n%s\n",
-			cmd->name, cmd->args, cmd->summary);
-	} else {
-		fprintf(out, "usage: ebeam [-v] COMMAND [-p OS_PID | -n NODE] [options]\n\n"
-			     "Watches a running Erlang VM (beam.smp) from outside: where its memory "
-			     "goes, and what keeps it.\n\ncommands:\n");
-		for (i = 0; i < ARRAY_SIZE(commands); i++)
-			fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
-	}
-	fprintf(out,
-		"\noptions:\n"
-		"  -p, --pid OS_PID          the beam.smp to look at (default: the only one)\n"
-		"  -n, --node NAME           the same by node name, full or short\n"
-		"  -d, --duration SEC        tracing: how long (default 10); with -i: until when; "
-		"Ctrl-C\n"
-		"                            ends early\n"
-		"  -i, --interval SEC        a report every SEC until stopped\n"
-		"      --max-overhead PCT    tracing: may take PCT %% of any scheduler's time "
-		"(default 2)\n"
-		"      --exact               tracing: watch everything all the time, whatever it "
-		"costs\n"
-		"      --max-processes N     tracing: keep the N heaviest processes apart, sum up "
-		"the rest\n"
-		"                            (default 16384)\n"
-		"      --by KEY              sum up by KEY; alloc: type, process or initial_call;\n"
-		"                            ps: initial_call, current_function, waits_for, status, ...\n"
-		"      --full                ps: walk message queues of any length\n"
-		"      --symbols FILE        names of the VM's functions: its unstripped beam.smp, "
-		"or its\n"
 		"                            debug file, where none is found by build id\n"
 		"      --json                one JSON document on stdout\n"
 		"      --sort KEY            order of the rows (`--sort help` lists the keys)\n"
@@ -178,7 +149,7 @@ static void usage(FILE *out, const struct cmd *cmd)
 	}
 }
 
-/* --- the target ------------------------------------------------------------------------------- */
+/* --- the target --------------------------------------------------------------------------------- */
 
 static void list_candidates(const struct candidate *c, int n, char *buf, size_t size)
 {
@@ -266,7 +237,7 @@ pid_t pick_target(const struct options *opt)
 	return pid;
 }
 
-/* --- output ----------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------------------------- */
 
 int print_report(const struct options *opt, const struct report *r)
 {
@@ -299,7 +270,7 @@ static int finish(const struct options *opt)
 	return f->status;
 }
 
-/* --- options ---------------------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------------------------------ */
 
 static int bad_number(const char *what, const char *arg)
 {
@@ -465,7 +436,6 @@ static int check_scope(const struct cmd *cmd, const struct options *opt)
 		{ opt->each, "each", "carrier mem" },
 		{ opt->map, "map", "carrier" },
 		{ opt->binaries, "binaries", "ets ps" },
-		{ opt->full, "full", "ps" },
 		{ opt->depth >= 0, "depth", "proc" },
 		{ opt->max_terms >= 0, "max-terms", "proc" },
 		{ opt->full, "full", "ps" },
