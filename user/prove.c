@@ -273,9 +273,11 @@ int prove_layout(struct vm *vm)
 	prove_node(vm);
 	prove_schedulers(vm);
 	prove_process_table(vm, &ids);
-	prove_processes(vm, &ids);
-	prove_binaries(vm, &ids);
-	prove_fragments(vm, &ids);
+	if (prove_process_fields(vm)) {
+		prove_processes(vm, &ids);
+		prove_binaries(vm, &ids);
+		prove_fragments(vm, &ids);
+	}
 	snap_proc_ids_free(&ids);
 	prove_allocators(vm);
 	prove_books(vm);

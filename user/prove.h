@@ -61,6 +61,8 @@ extern bool prove_skips_order;
  * the second, and used by all.
  */
 void prove_process_table(struct vm *vm, struct proc_ids *ids);
+/* Copies of a Process are read by its fields: false where one leads out of it. */
+bool prove_process_fields(struct vm *vm);
 void prove_processes(struct vm *vm, struct proc_ids *ids);
 /* Binaries and heap fragments: prove_heap.c */
 void prove_binaries(struct vm *vm, const struct proc_ids *ids);

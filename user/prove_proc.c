@@ -45,6 +45,22 @@ static void prove_masks(struct vm *vm)
 		    vm->pix_cl_shift, (unsigned long long)vm->pix_cli_mask, vm->pix_cli_shift);
 }
 
+bool prove_process_fields(struct vm *vm)
+{
+	bool inside = true;
+	int i;
+
+	for (i = 0; i < LAYOUT_NFIELDS; i++)
+		if (!strncmp(layout_field_name(i), "proc_", 5) && i != LF_proc_size &&
+		    *layout_field_at(&vm->layout, i) != LAYOUT_ABSENT &&
+		    *layout_field_at(&vm->layout, i) >= vm->lay->f.proc_size) {
+			BAD("layout process fields", "%s is at %u, in no process",
+			    layout_field_name(i), *layout_field_at(&vm->layout, i));
+			inside = false;
+		}
+	return inside;
+}
+
 /* The table knows the size of what it keeps, and an element that stands for none. */
 static void prove_elements(struct vm *vm)
 {
