@@ -129,17 +129,18 @@ static void draw_row(struct map *m, struct text_block *b, const struct carrier_l
 static void draw_scale(const struct map *m, struct text_block *b)
 {
 	char line[400], count[32], bound[16] = "none";
-	size_t n = 0, i, at = 0;
+	size_t n = 0, i, at = 0, wide;
 
 	for (i = 0; i < HEIGHTS; i++) {
-		if (at + 14 > out_text_width() - 2) {
-			report_line(b, "%s", line);
-			n = at = 0;
-		}
 		if (i)
 			snprintf(bound, sizeof(bound), "%.0f %%", 100.0 * i / (HEIGHTS - 1));
 		fmt_count(m->of[i], count, sizeof(count));
-		at += 5 + strlen(bound) + strlen(count);
+		wide = 4 + strlen(bound) + strlen(count);
+		if (at + 2 + wide > out_text_width()) {
+			report_line(b, "%s", line);
+			n = at = 0;
+		}
+		at += wide + (at ? 2 : 0);
 		n += snprintf(line + n, sizeof(line) - n, "%s%s %s: %s", n ? "  " : "", m->signs[i],
 			      bound, count);
 	}

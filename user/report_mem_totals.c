@@ -275,8 +275,8 @@ static void waterfall(struct table *t, const struct mem_map *map)
 		report_line(b, "%-24s %10s  in swap, beside it", "",
 			    bytes(map->swap, resident, sizeof(resident)));
 	if (map->lazy_free)
-		report_line(b, "%-24s %10s  of RSS was given back: the system takes it when it is "
-			       "short", "", bytes(map->lazy_free, resident, sizeof(resident)));
+		report_line(b, "%-24s %10s  of RSS given back, to be taken when short", "",
+			    bytes(map->lazy_free, resident, sizeof(resident)));
 	if (map->huge)
 		report_line(b, "%-24s %10s  of RSS in huge pages", "",
 			    bytes(map->huge, resident, sizeof(resident)));

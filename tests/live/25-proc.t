@@ -362,7 +362,7 @@ dict_num dict_data proc_dictionary regproc_name frag_mem frag_used_size bin_refc
 
 def moved_fields(node):
     """A field that is elsewhere in this build: right, null, or refused; never wrong."""
-    if node.release not in ("25", "27"):
+    if node.release not in (("25", "27") if os.environ.get("EBEAM_LONG") else ("25",)):
         return
     started(node)
     names = ["one_flags", "one_bins"]

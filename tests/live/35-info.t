@@ -251,6 +251,8 @@ mseg_stride""".split()
 
 def moved(node):
     """A field that lies elsewhere: what it gave is the node's own still, or null, or refused."""
+    if node.release != ebt.RELEASES[-1] and not os.environ.get("EBEAM_LONG"):
+        return
     node.load("info_told")
     seen = {"refused": 0, "null": 0, "right": 0}
     wrong = []
