@@ -478,7 +478,31 @@ static void look_at(struct ps *ps, struct ps_scan *s, const struct ps_bins *bins
 	one->is = true;
 	one->parts = s->parts | waits_part(ps, s, one->raw);
 	decode(ps, one->who, one->raw, &one->p);
-	walk(ps, one->raw, one->parts, bins, &one->p);
+	walk(ps, one->raw, one->parts & ~PS_WAITS, bins, &one->p);
+}
+
+/* Whom they wait for, of all of a chunk in few reads. */
+static void look_at_waits(struct ps *ps, size_t n, struct seen *v)
+{
+	const unsigned char *raw[PS_CHUNK];
+	struct waits_for waits[PS_CHUNK];
+	struct proc_id who[PS_CHUNK];
+	size_t at[PS_CHUNK], i, k = 0;
+
+	for (i = 0; i < n; i++) {
+		if (!v[i].is || !(v[i].parts & PS_WAITS))
+			continue;
+		raw[k] = v[i].raw;
+		who[k] = v[i].p.who;
+		at[k++] = i;
+	}
+	if (!k || !ps->stacks)
+		return;
+	snap_waits_for_many(ps->stacks, who, raw, k, waits);
+	for (i = 0; i < k; i++) {
+		v[at[i]].p.waits = waits[i];
+		v[at[i]].p.known |= PS_WAITS;
+	}
 }
 
 static void tell(struct ps *ps, struct ps_scan *s, struct seen *one)
@@ -505,6 +529,7 @@ static bool read_chunk(struct ps *ps, struct ps_scan *s, size_t n, struct seen *
 		snap_ps_bins(ps->vm, raw, n, bins);
 	for (i = 0; i < n; i++)
 		look_at(ps, s, s->parts & PS_BINS ? &bins[i] : NULL, &v[i]);
+	look_at_waits(ps, n, v);
 	if (!reader_copy(&ps->vm->rd, v[0].who->addr, v[0].again, len))
 		for (i = 0; i < n; i++)
 			v[i].is = v[i].is && reader_copy(&ps->vm->rd, v[i].who->addr, v[i].again,
