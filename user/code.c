@@ -15,14 +15,6 @@
 
 /* --- where r[] is ----------------------------------------------------------------------------- */
 
-static uint64_t word_at(const void *raw, size_t off)
-{
-	uint64_t v;
-
-	memcpy(&v, (const char *)raw + off, sizeof(v));
-	return v;
-}
-
 static bool is_pointer(uint64_t p)
 {
 	return p >= 4096 && !(p & 7) && !(p >> 47);
@@ -34,9 +26,9 @@ static bool is_pointer(uint64_t p)
  */
 static bool is_ranges(const struct layout_fields *f, const unsigned char *raw, bool *used)
 {
-	uint64_t modules = word_at(raw, f->ranges_modules), n = word_at(raw, f->ranges_n);
-	uint64_t allocated = word_at(raw, f->ranges_allocated);
-	uint64_t mid = word_at(raw, f->ranges_stride - 8);
+	uint64_t modules = raw_u64(raw, f->ranges_modules), n = raw_u64(raw, f->ranges_n);
+	uint64_t allocated = raw_u64(raw, f->ranges_allocated);
+	uint64_t mid = raw_u64(raw, f->ranges_stride - 8);
 
 	*used = modules || n || allocated || mid;
 	return !*used || (is_pointer(modules) && n && n <= allocated && allocated <= MAX_MODULES &&
@@ -105,18 +97,18 @@ static unsigned char *copy_arrays(struct vm *vm, vmaddr_t at, size_t *len)
 	if (!reader_copy(&vm->rd, at, head, NRANGES * f->ranges_stride) || !three_ranges(f, head))
 		return NULL;
 	for (i = 0; i < NRANGES; i++)
-		total += word_at(head + i * f->ranges_stride, f->ranges_n);
+		total += raw_u64(head + i * f->ranges_stride, f->ranges_n);
 	raw = xcalloc(total + 1, f->range_stride);
 	for (i = 0, *len = 0; i < NRANGES; i++) {
-		n = word_at(head + i * f->ranges_stride, f->ranges_n);
+		n = raw_u64(head + i * f->ranges_stride, f->ranges_n);
 		to = raw + *len;
 		if (n && !reader_copy(&vm->rd,
-				      word_at(head + i * f->ranges_stride, f->ranges_modules),
+				      raw_u64(head + i * f->ranges_stride, f->ranges_modules),
 				      to, n * f->range_stride))
 			continue;
 		for (k = 0, last = 0; k < n; k++, last = end) {
-			start = word_at(to + k * f->range_stride, f->range_start);
-			end = word_at(to + k * f->range_stride, f->range_end);
+			start = raw_u64(to + k * f->range_stride, f->range_start);
+			end = raw_u64(to + k * f->range_stride, f->range_end);
 			if (!is_pointer(start) || start < last || end < start || end >> 47)
 				break;
 		}
@@ -139,8 +131,8 @@ static void take_modules(struct code *c)
 	c->modules = xcalloc(n + 1, sizeof(*c->modules));
 	for (i = 0; i < n; i++) {
 		m = &c->modules[k];
-		m->start = word_at(c->raw + i * f->range_stride, f->range_start);
-		m->end = word_at(c->raw + i * f->range_stride, f->range_end);
+		m->start = raw_u64(c->raw + i * f->range_stride, f->range_start);
+		m->end = raw_u64(c->raw + i * f->range_stride, f->range_end);
 		k += m->start < m->end;
 	}
 	qsort(c->modules, k, sizeof(*c->modules), by_start);
@@ -161,7 +153,7 @@ static bool module_functions(struct code *c, struct code_module_info *m)
 	if (m->end - m->start < f->code_functions + 16 ||
 	    !reader_copy(&c->vm->rd, m->start, m->header, f->code_functions))
 		return false;
-	n = word_at(m->header, f->code_num_functions);
+	n = raw_u64(m->header, f->code_num_functions);
 	first = m->start + f->code_functions;
 	if (!n || n > MAX_FUNCTIONS || 8 * (n + 1) > m->end - first)
 		return false;

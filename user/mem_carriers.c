@@ -35,14 +35,6 @@ struct walks {
 	size_t carriers, longest; /* so many are counted, and more: no list is longer */
 };
 
-static uint64_t word(const unsigned char *raw, unsigned int at)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + at, sizeof(v));
-	return v;
-}
-
 void mem_ranges_add(struct mem_ranges *r, const struct mem_range *one)
 {
 	if (r->n == r->cap) {
@@ -98,13 +90,14 @@ static uint32_t inst_of(const struct walks *ws, vmaddr_t allctr, uint32_t guess)
 static void step(struct walks *ws, struct walk *w, const unsigned char *raw)
 {
 	const struct layout_fields *f = &ws->vm->lay->f;
-	uint64_t chdr = word(raw, f->carrier_chdr), owner = word(raw, f->carrier_allctr) & ~7ULL;
+	uint64_t owner = raw_u64(raw, f->carrier_allctr) & ~7ULL;
+	uint64_t chdr = raw_u64(raw, f->carrier_chdr);
 	struct mem_range r = { .start = w->at, .end = w->at + (chdr & ~7ULL), .kind = PART_USED,
 			       .inst = w->inst };
 
 	if (w->list == LIST_RING || w->list == LIST_DC) {
 		/* who made it counts it, whoever used it last */
-		r.inst = inst_of(ws, word(raw, f->carrier_creator), w->inst);
+		r.inst = inst_of(ws, raw_u64(raw, f->carrier_creator), w->inst);
 		r.pooled = w->list == LIST_RING;
 	} else if (owner != ws->m->insts[w->inst].in->allctr) {
 		r.inst = ws->m->ninsts;
@@ -115,12 +108,12 @@ static void step(struct walks *ws, struct walk *w, const unsigned char *raw)
 		return;
 	}
 	/* in one with a single block, all behind its head is that block's, but for the last page */
-	r.used = w->list == LIST_SBC ? word(raw, SBC_BYTES) & ~7ULL :
-				       word(raw, f->carrier_blocks_size);
+	r.used = w->list == LIST_SBC ? raw_u64(raw, SBC_BYTES) & ~7ULL :
+				       raw_u64(raw, f->carrier_blocks_size);
 	if (r.used > r.end - r.start)
 		r.used = r.end - r.start;
 	mem_ranges_add(&w->found, &r);
-	w->at = carrier_of(f, w, word(raw, w->list == LIST_RING ? f->carrier_pool_next :
+	w->at = carrier_of(f, w, raw_u64(raw, w->list == LIST_RING ? f->carrier_pool_next :
 								  f->carrier_next));
 }
 

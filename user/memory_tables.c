@@ -26,22 +26,6 @@ struct table_image {
 	uint64_t name_bytes; /* with its NUL */
 };
 
-static uint32_t half(const unsigned char *b, unsigned int at)
-{
-	uint32_t v;
-
-	memcpy(&v, b + at, sizeof(v));
-	return v;
-}
-
-static uint64_t word(const unsigned char *b, unsigned int at)
-{
-	uint64_t v;
-
-	memcpy(&v, b + at, sizeof(v));
-	return v;
-}
-
 /* A field of @len bytes in a structure of @size. */
 static bool within(unsigned int off, unsigned int len, unsigned int size)
 {
@@ -65,14 +49,14 @@ static bool read_hash(struct vm *vm, vmaddr_t at, struct table_image *t)
 	    !within(f->htable_grow, 4, f->htable_size) ||
 	    !reader_copy(&vm->rd, at, b, f->htable_size))
 		return false;
-	shift = half(b, f->htable_shift);
-	max = half(b, f->htable_max_shift);
+	shift = raw_u32(b, f->htable_shift);
+	max = raw_u32(b, f->htable_max_shift);
 	if (shift < 33 || max > 63 || shift > max)
 		return false;
 	t->slots = 1ULL << (64 - shift);
 	t->slots_at_first = 1ULL << (64 - max);
-	if (half(b, f->htable_grow) != (uint32_t)(8 * t->slots / 5) ||
-	    !reader_string(&vm->rd, word(b, f->htable_name), name, sizeof(name)))
+	if (raw_u32(b, f->htable_grow) != (uint32_t)(8 * t->slots / 5) ||
+	    !reader_string(&vm->rd, raw_u64(b, f->htable_name), name, sizeof(name)))
 		return false;
 	t->name_bytes = strlen(name) + 1;
 	return true;
@@ -93,10 +77,10 @@ static bool read_index(struct vm *vm, vmaddr_t at, struct table_image *t)
 	    f->index_limit != f->index_size + 4 || !read_hash(vm, at, t) ||
 	    !reader_copy(&vm->rd, at, b, f->index_table_size))
 		return false;
-	t->size = half(b, f->index_size);
-	t->entries = half(b, f->index_entries);
-	t->segs = word(b, f->index_seg_table);
-	limit = half(b, f->index_limit);
+	t->size = raw_u32(b, f->index_size);
+	t->entries = raw_u32(b, f->index_entries);
+	t->segs = raw_u64(b, f->index_seg_table);
+	limit = raw_u32(b, f->index_limit);
 	return t->size % PAGE == 0 && t->entries <= t->size && t->entries <= limit &&
 	       t->size - t->entries < 8 * PAGE;
 }
@@ -283,8 +267,8 @@ static bool read_code(struct vm *vm, vmaddr_t table, uint64_t *bytes)
 		reader_batch(&vm->rd, reqs, t.entries);
 	for (i = 0; i < t.entries; i++) {
 		good &= reqs[i].ok;
-		*bytes += half(buf + i * f->module_size, f->module_curr_length);
-		*bytes += half(buf + i * f->module_size, f->module_old_length);
+		*bytes += raw_u32(buf + i * f->module_size, f->module_curr_length);
+		*bytes += raw_u32(buf + i * f->module_size, f->module_old_length);
 	}
 	free(slots);
 	free(reqs);

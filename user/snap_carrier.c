@@ -54,14 +54,6 @@ struct head {
 	uint64_t blocks, bytes; /* as it counts them itself */
 };
 
-static uint64_t word_at(const unsigned char *raw, size_t off)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
 /* --- instances -------------------------------------------------------------------------------- */
 
 static int by_allctr(const void *a, const void *b)
@@ -125,13 +117,13 @@ static bool walk_list(struct walker *w, vmaddr_t allctr, vmaddr_t first_at)
 
 	if (!reader_u64(&w->vm->rd, first_at, &at))
 		return false;
-	for (; at; at = word_at(raw, f->carrier_next)) {
+	for (; at; at = raw_u64(raw, f->carrier_next)) {
 		if ((at & FLAG_BITS) || ++n > w->longest ||
 		    !reader_copy(&w->vm->rd, at, raw, sizeof(raw)) ||
-		    (word_at(raw, f->carrier_allctr) & ~FLAG_BITS) != allctr)
+		    (raw_u64(raw, f->carrier_allctr) & ~FLAG_BITS) != allctr)
 			return false;
 		/* a mark that instrument leaves in the list has no size */
-		if ((word_at(raw, f->carrier_chdr) & ~FLAG_BITS) && !add_addr(w, at))
+		if ((raw_u64(raw, f->carrier_chdr) & ~FLAG_BITS) && !add_addr(w, at))
 			return false;
 	}
 	return true;
@@ -261,9 +253,9 @@ static bool read_head(struct walker *w, vmaddr_t addr, struct head *h)
 	memset(h, 0, sizeof(*h));
 	if (!reader_copy(&w->vm->rd, addr, raw, HEAD_BYTES))
 		return false;
-	h->chdr = word_at(raw, f->carrier_chdr);
-	h->next = word_at(raw, f->carrier_next);
-	h->allctr = word_at(raw, f->carrier_allctr);
+	h->chdr = raw_u64(raw, f->carrier_chdr);
+	h->next = raw_u64(raw, f->carrier_next);
+	h->allctr = raw_u64(raw, f->carrier_allctr);
 	if (h->chdr & CHDR_SINGLE)
 		return true;
 	need = f->carrier_blocks + 8 * ALLOCATORS;
@@ -275,13 +267,13 @@ static bool read_head(struct walker *w, vmaddr_t addr, struct head *h)
 	if (!reader_copy(&w->vm->rd, addr, raw, len))
 		return false;
 	/* all of one copy: the counters go with the rest */
-	h->chdr = word_at(raw, f->carrier_chdr);
-	h->allctr = word_at(raw, f->carrier_allctr);
-	h->creator = word_at(raw, f->carrier_creator);
-	h->bytes = word_at(raw, f->carrier_blocks_size);
+	h->chdr = raw_u64(raw, f->carrier_chdr);
+	h->allctr = raw_u64(raw, f->carrier_allctr);
+	h->creator = raw_u64(raw, f->carrier_creator);
+	h->bytes = raw_u64(raw, f->carrier_blocks_size);
 	for (i = 0; i < ALLOCATORS; i++) {
-		h->by[i].n = word_at(raw, f->carrier_blocks + 8 * i);
-		h->by[i].bytes = word_at(raw, f->carrier_kinds_size + 8 * i);
+		h->by[i].n = raw_u64(raw, f->carrier_blocks + 8 * i);
+		h->by[i].bytes = raw_u64(raw, f->carrier_kinds_size + 8 * i);
 		h->blocks += h->by[i].n;
 	}
 	return true;

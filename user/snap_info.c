@@ -42,22 +42,6 @@ struct queue {
 	bool adds_up; /* its length is the sum of its priorities' */
 };
 
-static uint32_t word32(const unsigned char *raw, unsigned int off)
-{
-	uint32_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
-static uint64_t word64(const unsigned char *raw, unsigned int off)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
 /* Bytes of a run queue up to the last of what is read of it. */
 static size_t queue_bytes(const struct layout_fields *f)
 {
@@ -84,13 +68,13 @@ static bool read_queue(struct vm *vm, vmaddr_t addr, struct queue *q)
 	for (try = 0; try < TRIES; try++) {
 		if (!addr || !reader_copy(&vm->rd, addr, raw, queue_bytes(f)))
 			return false;
-		q->context_switches = word64(raw, f->runq_switches);
-		q->reductions = word64(raw, f->runq_reductions);
-		q->flags = word32(raw, f->runq_flags);
-		q->len = word32(raw, f->runq_len);
-		sum = word32(raw, f->runq_ports);
+		q->context_switches = raw_u64(raw, f->runq_switches);
+		q->reductions = raw_u64(raw, f->runq_reductions);
+		q->flags = raw_u32(raw, f->runq_flags);
+		q->len = raw_u32(raw, f->runq_len);
+		sum = raw_u32(raw, f->runq_ports);
 		for (i = 0; i < PRIO_LEVELS; i++)
-			sum += word32(raw, f->runq_prio + i * PRIO_BYTES);
+			sum += raw_u32(raw, f->runq_prio + i * PRIO_BYTES);
 		q->adds_up = sum == q->len;
 		if (q->adds_up)
 			break;
@@ -458,20 +442,20 @@ static void decode_settings(const struct vm *vm, const struct snap_info_proof *p
 	size_t i;
 
 	if (p->settings) {
-		a->set[SET_T] = some(!!word32(raw, f->allctr_t));
-		a->set[SET_RAMV] = some(!!word32(raw, f->allctr_ramv));
-		a->set[SET_ATAGS] = some(!!word32(raw, f->allctr_atags));
+		a->set[SET_T] = some(!!raw_u32(raw, f->allctr_t));
+		a->set[SET_RAMV] = some(!!raw_u32(raw, f->allctr_ramv));
+		a->set[SET_ATAGS] = some(!!raw_u32(raw, f->allctr_atags));
 		for (i = 0; i < ARRAY_SIZE(words); i++)
-			a->set[words[i].s] = some(word64(raw, words[i].off));
+			a->set[words[i].s] = some(raw_u64(raw, words[i].off));
 	}
 	if (!p->pools)
 		return;
-	a->set[SET_ACUL] = some(word64(raw, f->allctr_util_limit));
-	a->set[SET_ACNL] = some(word64(raw, f->allctr_pool_limit));
-	a->set[SET_ACFML] = some(word64(raw, f->allctr_pool_free));
+	a->set[SET_ACUL] = some(raw_u64(raw, f->allctr_util_limit));
+	a->set[SET_ACNL] = some(raw_u64(raw, f->allctr_pool_limit));
+	a->set[SET_ACFML] = some(raw_u64(raw, f->allctr_pool_free));
 	if (f->allctr_free_limit != LAYOUT_ABSENT)
-		a->set[SET_ACFUL] = some(word64(raw, f->allctr_free_limit));
-	pool = word32(raw, f->allctr_pool_number);
+		a->set[SET_ACFUL] = some(raw_u64(raw, f->allctr_free_limit));
+	pool = raw_u32(raw, f->allctr_pool_number);
 	if (pool <= 0)
 		a->pool = "undefined";
 	else if (pool < VM_MAX_ALLOCATORS) /* the one that all share has the number of sys_alloc */

@@ -54,22 +54,6 @@ struct node {
 	uint16_t offset, flags, type;
 };
 
-static uint64_t word(const unsigned char *raw, size_t off)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
-static uint16_t half(const unsigned char *raw, size_t off)
-{
-	uint16_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
 /* Offsets are what a debug file says, or a test: any of them may lie anywhere. */
 static bool node_fits(const struct layout_fields *f)
 {
@@ -90,15 +74,15 @@ static bool read_node(struct walk *w, vmaddr_t addr, struct node *n)
 	if (addr & 7 || !pages_copy(w->pages, addr, raw, f->ml_size + 8))
 		return false;
 	n->addr = addr;
-	n->parent = word(raw, f->ml_right - 8) & ~7ULL;
-	n->right = word(raw, f->ml_right);
-	n->left = word(raw, f->ml_left);
-	n->next = word(raw, f->ml_list_next);
-	n->other = word(raw, f->ml_other);
-	n->unlinking = word(raw, f->ml_size);
-	n->offset = half(raw, f->ml_offset);
-	n->flags = half(raw, f->ml_flags);
-	n->type = half(raw, f->ml_flags + 2);
+	n->parent = raw_u64(raw, f->ml_right - 8) & ~7ULL;
+	n->right = raw_u64(raw, f->ml_right);
+	n->left = raw_u64(raw, f->ml_left);
+	n->next = raw_u64(raw, f->ml_list_next);
+	n->other = raw_u64(raw, f->ml_other);
+	n->unlinking = raw_u64(raw, f->ml_size);
+	n->offset = raw_u16(raw, f->ml_offset);
+	n->flags = raw_u16(raw, f->ml_flags);
+	n->type = raw_u16(raw, f->ml_flags + 2);
 	if (f->ml_type == LAYOUT_ABSENT) { /* flags has 32 bits, the type among them */
 		memcpy(&wide, raw + f->ml_flags, sizeof(wide));
 		n->type = wide & TYPE_MASK;
@@ -328,9 +312,9 @@ static bool walk_list(struct walk *w, vmaddr_t first)
 
 void snap_links_roots(const struct vm *vm, const unsigned char *process, struct ml_roots *roots)
 {
-	roots->links = word(process, vm->lay->f.proc_links);
-	roots->monitors = word(process, vm->lay->f.proc_monitors);
-	roots->lt_monitors = word(process, vm->lay->f.proc_lt_monitors);
+	roots->links = raw_u64(process, vm->lay->f.proc_links);
+	roots->monitors = raw_u64(process, vm->lay->f.proc_monitors);
+	roots->lt_monitors = raw_u64(process, vm->lay->f.proc_lt_monitors);
 }
 
 bool snap_links_port_roots(struct vm *vm, vmaddr_t port, struct ml_roots *roots)

@@ -14,22 +14,6 @@
 
 #define MAX_STRIDE 16384
 
-static uint64_t word(const unsigned char *b, uint64_t at)
-{
-	uint64_t v;
-
-	memcpy(&v, b + at, sizeof(v));
-	return v;
-}
-
-static uint32_t half(const unsigned char *b, uint64_t at)
-{
-	uint32_t v;
-
-	memcpy(&v, b + at, sizeof(v));
-	return v;
-}
-
 /* The layout as far as it can be known to be none: all within an element, in the source's order. */
 static bool layout_sane(const struct layout_fields *f)
 {
@@ -56,28 +40,29 @@ static bool read_cache(const struct layout_fields *f, const unsigned char *b, vm
 		       struct mem_mseg *ms)
 {
 	bool unused[ARRAY_SIZE(ms->cache)] = { false };
-	uint64_t head = at + f->mseg_cache_free, p = word(b, f->mseg_cache_free + f->cachet_next),
+	uint64_t head = at + f->mseg_cache_free,
+		 p = raw_u64(b, f->mseg_cache_free + f->cachet_next),
 		 i;
 	const unsigned char *e;
 	unsigned int k, n = 0;
 
-	for (k = 0; p != head; k++, p = word(b, p - at + f->cachet_next)) {
+	for (k = 0; p != head; k++, p = raw_u64(b, p - at + f->cachet_next)) {
 		i = (p - at - f->mseg_cache) / f->mseg_cache_stride;
 		if (k == ARRAY_SIZE(unused) || p < at + f->mseg_cache || i >= ARRAY_SIZE(unused) ||
 		    p != at + f->mseg_cache + i * f->mseg_cache_stride || unused[i])
 			return false;
 		unused[i] = true;
 	}
-	ms->cached = word(b, f->mseg_cache_size);
+	ms->cached = raw_u64(b, f->mseg_cache_size);
 	ms->cached_size = 0;
 	for (k = 0; k < ARRAY_SIZE(unused); k++) {
 		e = b + f->mseg_cache + k * f->mseg_cache_stride;
 		/* +MMmcs lets fewer be used than there are: the others are on no list */
-		if (unused[k] || !word(e, 0) || !word(e, f->cachet_seg))
+		if (unused[k] || !raw_u64(e, 0) || !raw_u64(e, f->cachet_seg))
 			continue;
-		ms->cache[n].addr = word(e, f->cachet_seg);
-		ms->cache[n++].size = word(e, 0);
-		ms->cached_size += word(e, 0);
+		ms->cache[n].addr = raw_u64(e, f->cachet_seg);
+		ms->cache[n++].size = raw_u64(e, 0);
+		ms->cached_size += raw_u64(e, 0);
 	}
 	return n == ms->cached;
 }
@@ -85,17 +70,19 @@ static bool read_cache(const struct layout_fields *f, const unsigned char *b, vm
 static bool decode(const struct layout_fields *f, const unsigned char *b, vmaddr_t at,
 		   struct mem_mseg *ms)
 {
-	uint64_t max = word(b, f->mseg_segments_max), ever = word(b, f->mseg_segments_ever);
-	uint64_t max_size = word(b, f->mseg_segments_max + 8);
-	uint64_t ever_size = word(b, f->mseg_segments_ever + 8);
+	uint64_t max = raw_u64(b, f->mseg_segments_max), ever = raw_u64(b, f->mseg_segments_ever);
+	uint64_t max_size = raw_u64(b, f->mseg_segments_max + 8);
+	uint64_t ever_size = raw_u64(b, f->mseg_segments_ever + 8);
 
 	memset(ms, 0, sizeof(*ms));
-	ms->ix = half(b, f->mseg_ix);
-	ms->hits = word(b, f->mseg_cache_hits);
+	ms->ix = raw_u32(b, f->mseg_ix);
+	ms->hits = raw_u64(b, f->mseg_cache_hits);
 	/* calls are counted in thousand millions and ones */
-	ms->calls = half(b, f->mseg_calls_alloc) * 1000000000ULL + half(b, f->mseg_calls_alloc + 4);
-	ms->segments = (struct mem_stat){ word(b, f->mseg_segments), max, ever > max ? ever : max };
-	ms->segments_size = (struct mem_stat){ word(b, f->mseg_segments_size), max_size,
+	ms->calls = raw_u32(b, f->mseg_calls_alloc) * 1000000000ULL +
+		    raw_u32(b, f->mseg_calls_alloc + 4);
+	ms->segments = (struct mem_stat){ raw_u64(b, f->mseg_segments), max,
+					  ever > max ? ever : max };
+	ms->segments_size = (struct mem_stat){ raw_u64(b, f->mseg_segments_size), max_size,
 					       ever_size > max_size ? ever_size : max_size };
 	return ms->hits <= ms->calls && ms->segments.now <= max &&
 	       ms->segments_size.now <= max_size && read_cache(f, b, at, ms);
@@ -113,7 +100,7 @@ static size_t read_row(struct vm *vm, vmaddr_t at, size_t max, struct mem_mseg *
 	for (n = 0; n < max; n++, at += f->mseg_stride) {
 		v = xrealloc(v, (n + 1) * sizeof(*v));
 		if (!reader_copy(&vm->rd, at, b, f->mseg_stride) ||
-		    half(b, f->mseg_ix) != n || half(b, f->mseg_init_done) != 1 ||
+		    raw_u32(b, f->mseg_ix) != n || raw_u32(b, f->mseg_init_done) != 1 ||
 		    !decode(f, b, at, &v[n]))
 			break;
 	}
@@ -140,7 +127,7 @@ static void visit(void *arg, vmaddr_t at, vmaddr_t p, const void *bytes)
 	size_t i;
 
 	(void)at;
-	if (half(b, f->mseg_ix) || half(b, f->mseg_init_done) != 1)
+	if (raw_u32(b, f->mseg_ix) || raw_u32(b, f->mseg_init_done) != 1)
 		return;
 	for (i = 0; i < s->nhits && s->hits[i] != p; i++)
 		;

@@ -12,14 +12,6 @@
 #define BYTES_MAX (1ULL << 47) /* of all messages: an address space */
 #define LEN_DELAYED 64	   /* FS_DELAYED_PSIGQS_LEN, until 26: `len` is an offset for a moment */
 
-static uint64_t word(const unsigned char *raw, size_t off)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
 /* erl_message.h: a header of an external pid's kind, which no message begins with */
 static bool is_signal(eterm_t tag)
 {
@@ -31,18 +23,18 @@ void snap_msgq_head(const struct vm *vm, const unsigned char *process, struct ms
 	const struct layout_fields *f = &vm->lay->f;
 
 	memset(h, 0, sizeof(*h));
-	h->inner.first = word(process, f->proc_sig_first);
-	h->inner.len = word(process, f->proc_sig_len);
-	h->middle.first = word(process, f->proc_sig_cont);
-	h->middle.signal = word(process, f->proc_sig_signals);
+	h->inner.first = raw_u64(process, f->proc_sig_first);
+	h->inner.len = raw_u64(process, f->proc_sig_len);
+	h->middle.first = raw_u64(process, f->proc_sig_cont);
+	h->middle.signal = raw_u64(process, f->proc_sig_signals);
 	if (f->proc_sig_mlenoffs != LAYOUT_ABSENT)
-		h->middle.len = word(process, f->proc_sig_mlenoffs);
-	h->outer.first = word(process, f->proc_inq_first);
-	h->outer.signal = word(process, f->proc_inq_signals);
-	h->outer.len = word(process, f->proc_inq_len);
+		h->middle.len = raw_u64(process, f->proc_sig_mlenoffs);
+	h->outer.first = raw_u64(process, f->proc_inq_first);
+	h->outer.signal = raw_u64(process, f->proc_inq_signals);
+	h->outer.len = raw_u64(process, f->proc_inq_len);
 	if (f->proc_inq_buffers != LAYOUT_ABSENT)
-		h->buffers = word(process, f->proc_inq_buffers);
-	h->save = word(process, f->proc_sig_save);
+		h->buffers = raw_u64(process, f->proc_inq_buffers);
+	h->save = raw_u64(process, f->proc_sig_save);
 	memcpy(&h->flags, process + f->proc_sig_flags, sizeof(h->flags));
 }
 
@@ -106,9 +98,9 @@ static bool read_buffers(struct vm *vm, vmaddr_t buffers, struct msgq_list lists
 	for (i = 0; i < BUFFERS; i++) {
 		q = raw + i * size + f->inqbuf_queue;
 		self = buffers + f->inqbuf_slots + i * size + f->inqbuf_queue;
-		lists[i] = (struct msgq_list){ word(q, 0), word(q, 24), word(q, 16) };
+		lists[i] = (struct msgq_list){ raw_u64(q, 0), raw_u64(q, 24), raw_u64(q, 16) };
 		/* first, last, length, signals: an empty one's last points to its first */
-		if (!lists[i].first && word(q, 8) != self)
+		if (!lists[i].first && raw_u64(q, 8) != self)
 			return false;
 	}
 	return true;
@@ -223,13 +215,13 @@ static bool walk_list(struct walk *w, vmaddr_t at, bool in_transit)
 		if (!*w->budget || at & 7 || !pages_copy(w->pages, at, raw, f->msg_frag))
 			return false;
 		--*w->budget;
-		next = word(raw, f->msg_next);
+		next = raw_u64(raw, f->msg_next);
 		memset(&m, 0, sizeof(m));
 		m.addr = at;
-		m.attached = word(raw, f->msg_attached);
-		m.term = word(raw, f->msg_m);
-		m.token = word(raw, f->msg_m + 8);
-		m.from = word(raw, f->msg_m + 16);
+		m.attached = raw_u64(raw, f->msg_attached);
+		m.term = raw_u64(raw, f->msg_m);
+		m.token = raw_u64(raw, f->msg_m + 8);
+		m.from = raw_u64(raw, f->msg_m + 16);
 		m.in_transit = in_transit;
 		if (!is_signal(m.term)) {
 			if (!visit(w, &m))

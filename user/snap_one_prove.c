@@ -18,19 +18,11 @@ struct votes {
 	size_t max_bad, fvalue_bad, psd_bad, psd_owner;
 };
 
-static uint64_t word(const unsigned char *raw, unsigned int off)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
 /* A table's owner has it on its list: that list is where it should be. */
 static void vote_psd(struct vm *vm, const unsigned char *raw, struct votes *v)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	uint64_t psd = word(raw, f->proc_psd), data[PSD_TABLES + 1], owner;
+	uint64_t psd = raw_u64(raw, f->proc_psd), data[PSD_TABLES + 1], owner;
 
 	if (!psd)
 		return;
@@ -41,26 +33,26 @@ static void vote_psd(struct vm *vm, const unsigned char *raw, struct votes *v)
 	}
 	if (data[PSD_TABLES] && !(data[PSD_TABLES] & 7) &&
 	    reader_u64(&vm->rd, data[PSD_TABLES] + f->table_owner, &owner) &&
-	    owner == word(raw, f->proc_id))
+	    owner == raw_u64(raw, f->proc_id))
 		v->psd_owner++;
 }
 
 static void vote(struct vm *vm, const unsigned char *raw, struct votes *v)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	uint64_t nil = vm->lay->facts->nil, parent = word(raw, f->proc_parent);
-	uint64_t fvalue = word(raw, f->proc_fvalue);
-	uint64_t max = word(raw, f->proc_max_heap_size) >> (vm->lay->otp >= 27 ? 3 : 2);
+	uint64_t nil = vm->lay->facts->nil, parent = raw_u64(raw, f->proc_parent);
+	uint64_t fvalue = raw_u64(raw, f->proc_fvalue);
+	uint64_t max = raw_u64(raw, f->proc_max_heap_size) >> (vm->lay->otp >= 27 ? 3 : 2);
 
 	v->seen++;
-	v->min_heap += word(raw, f->proc_min_heap_size) <= word(raw, f->proc_heap_sz);
-	v->vheap += word(raw, f->proc_min_vheap_size) <= word(raw, f->proc_bin_vheap_sz) &&
-		    word(raw, f->proc_min_vheap_size) >= 10;
-	v->max_bad += max && max < word(raw, f->proc_min_heap_size);
-	v->token += word(raw, f->proc_seq_token) == nil;
+	v->min_heap += raw_u64(raw, f->proc_min_heap_size) <= raw_u64(raw, f->proc_heap_sz);
+	v->vheap += raw_u64(raw, f->proc_min_vheap_size) <= raw_u64(raw, f->proc_bin_vheap_sz) &&
+		    raw_u64(raw, f->proc_min_vheap_size) >= 10;
+	v->max_bad += max && max < raw_u64(raw, f->proc_min_heap_size);
+	v->token += raw_u64(raw, f->proc_seq_token) == nil;
 	v->fvalue += fvalue == nil;
 	v->fvalue_bad += fvalue && !(fvalue & 3);
-	v->ftrace += word(raw, f->proc_ftrace) == nil;
+	v->ftrace += raw_u64(raw, f->proc_ftrace) == nil;
 	v->parent += term_is_pid(parent) || term_is_atom(parent) || parent == nil;
 	vote_psd(vm, raw, v);
 }
@@ -120,7 +112,7 @@ void one_prove(struct one_reader *r)
 		return;
 	for (i = 0; i < ids.n && v.seen < SAMPLE; i++)
 		if (reader_copy(&r->vm->rd, ids.v[i].addr, raw, f->proc_size) &&
-		    word(raw, f->proc_id) == ids.v[i].id)
+		    raw_u64(raw, f->proc_id) == ids.v[i].id)
 			vote(r->vm, raw, &v);
 	snap_proc_ids_free(&ids);
 	r->gc_proven = gc_in_a_row(f) && most(v.min_heap, &v) && most(v.vheap, &v) && !v.max_bad;

@@ -111,39 +111,31 @@ void snap_proc_ids_free(struct proc_ids *ids)
 	memset(ids, 0, sizeof(*ids));
 }
 
-static uint64_t word(const unsigned char *raw, unsigned int off)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
 static void decode(const struct layout_fields *f, const unsigned char *raw, struct proc_image *p)
 {
-	p->id = word(raw, f->proc_id);
-	p->group_leader = word(raw, f->proc_group_leader);
-	p->reg = word(raw, f->proc_reg);
-	p->heap = word(raw, f->proc_heap);
-	p->htop = word(raw, f->proc_htop);
-	p->stop = word(raw, f->proc_stop);
-	p->hend = word(raw, f->proc_hend);
-	p->heap_sz = word(raw, f->proc_heap_sz);
-	p->abandoned_heap = word(raw, f->proc_abandoned_heap);
-	p->high_water = word(raw, f->proc_high_water);
-	p->old_heap = word(raw, f->proc_old_heap);
-	p->old_htop = word(raw, f->proc_old_htop);
-	p->old_hend = word(raw, f->proc_old_hend);
-	p->mbuf = word(raw, f->proc_mbuf);
-	p->live_hf_end = word(raw, f->proc_live_hf_end);
-	p->msg_frag = word(raw, f->proc_msg_frag);
-	p->mbuf_sz = word(raw, f->proc_mbuf_sz);
-	p->off_heap_first = word(raw, f->proc_off_heap_first);
-	p->off_heap_overhead = word(raw, f->proc_off_heap_overhead);
-	p->wrt_bins = f->proc_wrt_bins == LAYOUT_ABSENT ? 0 : word(raw, f->proc_wrt_bins);
-	p->dictionary = word(raw, f->proc_dictionary);
+	p->id = raw_u64(raw, f->proc_id);
+	p->group_leader = raw_u64(raw, f->proc_group_leader);
+	p->reg = raw_u64(raw, f->proc_reg);
+	p->heap = raw_u64(raw, f->proc_heap);
+	p->htop = raw_u64(raw, f->proc_htop);
+	p->stop = raw_u64(raw, f->proc_stop);
+	p->hend = raw_u64(raw, f->proc_hend);
+	p->heap_sz = raw_u64(raw, f->proc_heap_sz);
+	p->abandoned_heap = raw_u64(raw, f->proc_abandoned_heap);
+	p->high_water = raw_u64(raw, f->proc_high_water);
+	p->old_heap = raw_u64(raw, f->proc_old_heap);
+	p->old_htop = raw_u64(raw, f->proc_old_htop);
+	p->old_hend = raw_u64(raw, f->proc_old_hend);
+	p->mbuf = raw_u64(raw, f->proc_mbuf);
+	p->live_hf_end = raw_u64(raw, f->proc_live_hf_end);
+	p->msg_frag = raw_u64(raw, f->proc_msg_frag);
+	p->mbuf_sz = raw_u64(raw, f->proc_mbuf_sz);
+	p->off_heap_first = raw_u64(raw, f->proc_off_heap_first);
+	p->off_heap_overhead = raw_u64(raw, f->proc_off_heap_overhead);
+	p->wrt_bins = f->proc_wrt_bins == LAYOUT_ABSENT ? 0 : raw_u64(raw, f->proc_wrt_bins);
+	p->dictionary = raw_u64(raw, f->proc_dictionary);
 	memcpy(p->initial, raw + f->proc_initial, sizeof(p->initial));
-	p->reds = word(raw, f->proc_reds);
+	p->reds = raw_u64(raw, f->proc_reds);
 	memcpy(&p->flags, raw + f->proc_flags, sizeof(p->flags));
 	memcpy(&p->state, raw + f->proc_state, sizeof(p->state));
 	memcpy(&p->gen_gcs, raw + f->proc_gen_gcs, sizeof(p->gen_gcs));

@@ -24,22 +24,6 @@
 	(PSFLG_RUNNING | PSFLG_RUNNING_SYS | PSFLG_DIRTY_RUNNING | PSFLG_DIRTY_RUNNING_SYS)
 #define STATE_GONE (PSFLG_FREE | PSFLG_EXITING)
 
-static uint64_t word(const unsigned char *raw, size_t off)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
-static uint32_t word32(const unsigned char *raw, size_t off)
-{
-	uint32_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
 const char *snap_ps_status(uint32_t state)
 {
 	return state & PSFLG_FREE      ? "free" :
@@ -67,7 +51,7 @@ static uint64_t words_between(uint64_t from, uint64_t to)
 
 static unsigned int arity_of(const struct layout_fields *f, const unsigned char *raw)
 {
-	return f->proc_arity_size == 1 ? raw[f->proc_arity] : word32(raw, f->proc_arity) & 0xff;
+	return f->proc_arity_size == 1 ? raw[f->proc_arity] : raw_u32(raw, f->proc_arity) & 0xff;
 }
 
 /* erts_process_memory(), what of it stands in the struct. */
@@ -76,11 +60,11 @@ static uint64_t own_bytes(const struct ps *ps, const unsigned char *raw, const s
 	const struct layout_fields *f = &ps->vm->lay->f;
 	uint64_t sum = f->proc_size + 8 * (p->heap_size + p->mbuf_size + p->old_heap_size);
 
-	if (word(raw, f->proc_abandoned_heap))
-		sum += 8 * words_between(word(raw, f->proc_heap), word(raw, f->proc_hend));
-	if (ps->ok.registers && word(raw, f->proc_arg_reg) != p->who.addr + f->proc_def_arg_reg)
+	if (raw_u64(raw, f->proc_abandoned_heap))
+		sum += 8 * words_between(raw_u64(raw, f->proc_heap), raw_u64(raw, f->proc_hend));
+	if (ps->ok.registers && raw_u64(raw, f->proc_arg_reg) != p->who.addr + f->proc_def_arg_reg)
 		sum += 8 * arity_of(f, raw);
-	if (ps->ok.psd && word(raw, f->proc_psd))
+	if (ps->ok.psd && raw_u64(raw, f->proc_psd))
 		sum += f->psd_size;
 	return sum;
 }
@@ -92,7 +76,7 @@ static void decode_links(struct ps *ps, const unsigned char *raw, struct ps_proc
 	if (ps->ok.links)
 		snap_links_roots(ps->vm, raw, &p->roots);
 	if (ps->ok.parent)
-		p->parent = word(raw, f->proc_parent);
+		p->parent = raw_u64(raw, f->proc_parent);
 	if (ps->ok.queues) {
 		snap_msgq_head(ps->vm, raw, &p->queue);
 		snap_msgq_len(ps->vm, &p->queue, &p->len);
@@ -103,29 +87,29 @@ static void decode(struct ps *ps, const struct proc_id *who, const unsigned char
 		   struct ps_proc *p)
 {
 	const struct layout_fields *f = &ps->vm->lay->f;
-	uint64_t old = word(raw, f->proc_old_heap), old_end = word(raw, f->proc_old_hend);
+	uint64_t old = raw_u64(raw, f->proc_old_heap), old_end = raw_u64(raw, f->proc_old_hend);
 
 	memset(p, 0, sizeof(*p));
 	p->who = *who;
-	p->who.id = word(raw, f->proc_id);
-	p->state = word32(raw, f->proc_state);
-	p->flags = word32(raw, f->proc_flags);
+	p->who.id = raw_u64(raw, f->proc_id);
+	p->state = raw_u32(raw, f->proc_state);
+	p->flags = raw_u32(raw, f->proc_flags);
 	p->traps_exit = p->flags & ps->vm->lay->facts->flag_trap_exit;
 	p->still = !(p->state & (STATE_GONE | STATE_RUNNING | PSFLG_GC));
-	p->reds = word(raw, f->proc_reds);
-	p->heap_size = word(raw, f->proc_heap_sz);
-	p->mbuf_size = word(raw, f->proc_mbuf_sz);
+	p->reds = raw_u64(raw, f->proc_reds);
+	p->heap_size = raw_u64(raw, f->proc_heap_sz);
+	p->mbuf_size = raw_u64(raw, f->proc_mbuf_sz);
 	p->old_heap_size = old && old_end ? words_between(old, old_end) : 0;
-	p->stack_size = words_between(word(raw, f->proc_stop), word(raw, f->proc_hend));
+	p->stack_size = words_between(raw_u64(raw, f->proc_stop), raw_u64(raw, f->proc_hend));
 	memcpy(&p->minor_gcs, raw + f->proc_gen_gcs, 2);
 	memcpy(&p->fullsweep_after, raw + f->proc_max_gen_gcs, 2);
-	p->group_leader = word(raw, f->proc_group_leader);
-	p->reg = word(raw, f->proc_reg);
-	p->dictionary = word(raw, f->proc_dictionary);
-	p->off_heap = word(raw, f->proc_off_heap_first);
-	p->mbuf = word(raw, f->proc_mbuf);
+	p->group_leader = raw_u64(raw, f->proc_group_leader);
+	p->reg = raw_u64(raw, f->proc_reg);
+	p->dictionary = raw_u64(raw, f->proc_dictionary);
+	p->off_heap = raw_u64(raw, f->proc_off_heap_first);
+	p->mbuf = raw_u64(raw, f->proc_mbuf);
 	if (f->proc_wrt_bins != LAYOUT_ABSENT)
-		p->wrt_bins = word(raw, f->proc_wrt_bins);
+		p->wrt_bins = raw_u64(raw, f->proc_wrt_bins);
 	memcpy(p->initial, raw + f->proc_initial, sizeof(p->initial));
 	decode_links(ps, raw, p);
 	p->own_bytes = own_bytes(ps, raw, p);
@@ -152,7 +136,7 @@ static bool read_dict(struct ps *ps, struct ps_proc *p)
 static bool read_extra(struct ps *ps, const unsigned char *raw, struct ps_proc *p)
 {
 	const struct layout_fields *f = &ps->vm->lay->f;
-	uint64_t psd = word(raw, f->proc_psd), calls;
+	uint64_t psd = raw_u64(raw, f->proc_psd), calls;
 	int32_t len;
 
 	if (!psd)
@@ -307,7 +291,7 @@ static void walk(struct ps *ps, const unsigned char *raw, unsigned int parts,
 /* Does it lead elsewhere than it did?  Where it led nowhere nothing was walked. */
 static bool differs(const unsigned char *a, const unsigned char *b, unsigned int off)
 {
-	return off != LAYOUT_ABSENT && word(a, off) && word(a, off) != word(b, off);
+	return off != LAYOUT_ABSENT && raw_u64(a, off) && raw_u64(a, off) != raw_u64(b, off);
 }
 
 /* A message that was fetched, or received, has gone from where it was. */
@@ -316,14 +300,14 @@ static bool queues_moved(const struct layout_fields *f, const unsigned char *a,
 {
 	const unsigned int firsts[] = { f->proc_sig_first, f->proc_sig_cont, f->proc_inq_first,
 					f->proc_inq_buffers };
-	bool any = false, changed = word(b, f->proc_sig_len) < word(a, f->proc_sig_len);
+	bool any = false, changed = raw_u64(b, f->proc_sig_len) < raw_u64(a, f->proc_sig_len);
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(firsts); i++) {
 		if (firsts[i] == LAYOUT_ABSENT)
 			continue;
-		any |= word(a, firsts[i]) != 0;
-		changed |= word(a, firsts[i]) != word(b, firsts[i]);
+		any |= raw_u64(a, firsts[i]) != 0;
+		changed |= raw_u64(a, firsts[i]) != raw_u64(b, firsts[i]);
 	}
 	return any && changed;
 }
@@ -332,13 +316,13 @@ static bool queues_moved(const struct layout_fields *f, const unsigned char *a,
 static bool bins_moved(const struct layout_fields *f, const unsigned char *a,
 		       const unsigned char *b)
 {
-	bool any = word(a, f->proc_off_heap_first) || word(a, f->proc_mbuf) ||
-		   (f->proc_wrt_bins != LAYOUT_ABSENT && word(a, f->proc_wrt_bins));
+	bool any = raw_u64(a, f->proc_off_heap_first) || raw_u64(a, f->proc_mbuf) ||
+		   (f->proc_wrt_bins != LAYOUT_ABSENT && raw_u64(a, f->proc_wrt_bins));
 
-	return any && ((word32(a, f->proc_state) | word32(b, f->proc_state)) & PSFLG_GC ||
-		       word(a, f->proc_heap) != word(b, f->proc_heap) ||
-		       word(a, f->proc_old_heap) != word(b, f->proc_old_heap) ||
-		       word(a, f->proc_old_htop) != word(b, f->proc_old_htop) ||
+	return any && ((raw_u32(a, f->proc_state) | raw_u32(b, f->proc_state)) & PSFLG_GC ||
+		       raw_u64(a, f->proc_heap) != raw_u64(b, f->proc_heap) ||
+		       raw_u64(a, f->proc_old_heap) != raw_u64(b, f->proc_old_heap) ||
+		       raw_u64(a, f->proc_old_htop) != raw_u64(b, f->proc_old_htop) ||
 		       memcmp(a + f->proc_gen_gcs, b + f->proc_gen_gcs, 2) ||
 		       differs(a, b, f->proc_mbuf) || differs(a, b, f->proc_wrt_bins));
 }
@@ -387,10 +371,10 @@ static void forget(struct ps *ps, struct ps_proc *p, unsigned int parts, unsigne
 static bool is_gone(const struct ps *ps, const struct proc_id *who, const unsigned char *raw)
 {
 	const struct layout_fields *f = &ps->vm->lay->f;
-	uint64_t id = word(raw, f->proc_id);
+	uint64_t id = raw_u64(raw, f->proc_id);
 
 	return !term_is_pid(id) || term_pid_slot(ps->vm, id) != who->slot ||
-	       word32(raw, f->proc_state) & PSFLG_FREE;
+	       raw_u32(raw, f->proc_state) & PSFLG_FREE;
 }
 
 /*
@@ -405,7 +389,7 @@ static bool settle(struct ps *ps, struct ps_scan *s, const struct proc_id *who, 
 	eterm_t id = p->who.id;
 	int i;
 
-	for (i = 0; !is_gone(ps, who, again) && word(again, f->proc_id) == id; i++) {
+	for (i = 0; !is_gone(ps, who, again) && raw_u64(again, f->proc_id) == id; i++) {
 		m = moved(ps, raw, again, check);
 		if (!m && !torn(ps, p, parts))
 			return true;
@@ -414,7 +398,7 @@ static bool settle(struct ps *ps, struct ps_scan *s, const struct proc_id *who, 
 			s->skipped++;
 			return true;
 		}
-		if (word32(again, f->proc_state) & PSFLG_EXITING)
+		if (raw_u32(again, f->proc_state) & PSFLG_EXITING)
 			return false;
 		memcpy(raw, again, f->proc_size);
 		pages_forget(&ps->pages);
@@ -471,7 +455,7 @@ static void look_at(struct ps *ps, struct ps_scan *s, const struct ps_bins *bins
 	one->is = false;
 	if (is_gone(ps, one->who, one->raw))
 		return;
-	if (word32(one->raw, ps->vm->lay->f.proc_state) & PSFLG_EXITING) {
+	if (raw_u32(one->raw, ps->vm->lay->f.proc_state) & PSFLG_EXITING) {
 		s->exiting++;
 		return;
 	}

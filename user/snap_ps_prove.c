@@ -118,24 +118,16 @@ struct tally {
 	uint64_t links_left; /* of LINKS_ALL */
 };
 
-static uint64_t word(const unsigned char *raw, size_t off)
-{
-	uint64_t v;
-
-	memcpy(&v, raw + off, sizeof(v));
-	return v;
-}
-
 static void tally_registers(const struct vm *vm, vmaddr_t addr, const unsigned char *raw,
 			    struct tally *t)
 {
 	const struct layout_fields *f = &vm->lay->f;
 	bool byte = f->proc_arity_size == 1;
-	uint64_t arity = byte ? raw[f->proc_arity] : word(raw, f->proc_arity);
+	uint64_t arity = byte ? raw[f->proc_arity] : raw_u64(raw, f->proc_arity);
 	uint32_t max;
 
 	memcpy(&max, raw + f->proc_max_arg_reg, 4);
-	t->own_registers += word(raw, f->proc_arg_reg) == addr + f->proc_def_arg_reg;
+	t->own_registers += raw_u64(raw, f->proc_arg_reg) == addr + f->proc_def_arg_reg;
 	/* as many as there is room for in the struct */
 	t->six_registers += byte ? raw[f->proc_max_arg_reg] == 6 : max == 6;
 	t->arities += arity <= 255;
@@ -145,9 +137,9 @@ static void tally_registers(const struct vm *vm, vmaddr_t addr, const unsigned c
 static bool ends(struct vm *vm, vmaddr_t addr, const unsigned char *raw, unsigned int first,
 		 unsigned int last)
 {
-	uint64_t end = word(raw, last), nil;
+	uint64_t end = raw_u64(raw, last), nil;
 
-	if (!word(raw, first))
+	if (!raw_u64(raw, first))
 		return end == addr + first;
 	return !(end & 7) && reader_u64(&vm->rd, end, &nil) && !nil;
 }
@@ -155,7 +147,7 @@ static bool ends(struct vm *vm, vmaddr_t addr, const unsigned char *raw, unsigne
 static void tally_queues(struct vm *vm, vmaddr_t addr, const unsigned char *raw, struct tally *t)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	uint64_t len = word(raw, f->proc_sig_len);
+	uint64_t len = raw_u64(raw, f->proc_sig_len);
 	struct msgq_head h;
 
 	snap_msgq_head(vm, raw, &h);
@@ -170,7 +162,7 @@ static void tally_queues(struct vm *vm, vmaddr_t addr, const unsigned char *raw,
 static void tally_psd(struct vm *vm, const unsigned char *raw, struct tally *t)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	uint64_t psd = word(raw, f->proc_psd), hdr, need = 8 + f->psd_size;
+	uint64_t psd = raw_u64(raw, f->proc_psd), hdr, need = 8 + f->psd_size;
 
 	if (!psd)
 		return;
@@ -186,7 +178,7 @@ static void tally_psd(struct vm *vm, const unsigned char *raw, struct tally *t)
 static void tally_parent(struct vm *vm, const unsigned char *raw, struct tally *t)
 {
 	const struct layout_fields *f = &vm->lay->f;
-	uint64_t parent = word(raw, f->proc_parent);
+	uint64_t parent = raw_u64(raw, f->proc_parent);
 
 	t->parents += term_is_pid(parent) || term_is_atom(parent) || (parent & 3) == 2 ||
 		      parent == vm->lay->facts->nil;
@@ -373,7 +365,7 @@ static bool look_at(struct ps *ps, const struct proc_id *who, struct tally *t)
 
 	if (!reader_copy(&vm->rd, who->addr, raw, f->proc_size))
 		return false;
-	id = word(raw, f->proc_id);
+	id = raw_u64(raw, f->proc_id);
 	memcpy(&state, raw + f->proc_state, 4);
 	if (!term_is_pid(id) || term_pid_slot(vm, id) != who->slot ||
 	    state & (PSFLG_FREE | PSFLG_EXITING | PSFLG_RUNNING | PSFLG_RUNNING_SYS | PSFLG_GC |

@@ -18,27 +18,11 @@
 #define PSFLG_UNSTILL                                                                              \
 	(PSFLG_RUNNING | PSFLG_GC | PSFLG_RUNNING_SYS | PSFLG_DIRTY_RUNNING_SYS)
 
-static uint64_t word(const void *raw, unsigned int off)
-{
-	uint64_t v;
-
-	memcpy(&v, (const unsigned char *)raw + off, sizeof(v));
-	return v;
-}
-
-static uint32_t word32(const void *raw, unsigned int off)
-{
-	uint32_t v;
-
-	memcpy(&v, (const unsigned char *)raw + off, sizeof(v));
-	return v;
-}
-
 static uint64_t arity_of(const struct layout_fields *f, const void *raw)
 {
 	if (f->proc_arity_size == 1)
 		return ((const unsigned char *)raw)[f->proc_arity];
-	return word(raw, f->proc_arity) & 0xffffffff;
+	return raw_u64(raw, f->proc_arity) & 0xffffffff;
 }
 
 /* --- proof ------------------------------------------------------------------------------------ */
@@ -71,7 +55,7 @@ static bool offsets_fit(const struct layout_fields *f)
  */
 static bool args_fit(const struct layout_fields *f, vmaddr_t addr, const void *raw, bool *own)
 {
-	uint64_t arg_reg = word(raw, f->proc_arg_reg), arity = arity_of(f, raw), max;
+	uint64_t arg_reg = raw_u64(raw, f->proc_arg_reg), arity = arity_of(f, raw), max;
 
 	*own = arg_reg == addr + f->proc_def_arg_reg;
 	if (f->proc_arity_size == 1) {
@@ -79,7 +63,7 @@ static bool args_fit(const struct layout_fields *f, vmaddr_t addr, const void *r
 	} else {
 		if (f->proc_arg_reg != f->proc_arity + 8)
 			return false;
-		max = word32(raw, f->proc_arg_reg + 8);
+		max = raw_u32(raw, f->proc_arg_reg + 8);
 	}
 	return !(arg_reg & 7) && arity <= max && max <= 256 && (max == NDEF_ARG_REG) == *own &&
 	       max >= NDEF_ARG_REG;
@@ -114,7 +98,7 @@ static bool process_fits(struct snap_stacks *s, vmaddr_t addr, const void *raw, 
 			 const char **what)
 {
 	const struct layout_fields *f = &s->vm->lay->f;
-	uint64_t current = word(raw, f->proc_current);
+	uint64_t current = raw_u64(raw, f->proc_current);
 	bool own;
 
 	p->seen++;
@@ -125,7 +109,7 @@ static bool process_fits(struct snap_stacks *s, vmaddr_t addr, const void *raw, 
 	if (!s->code)
 		return true;
 	*what = "i";
-	if (!place_fits(s, word(raw, f->proc_i), p))
+	if (!place_fits(s, raw_u64(raw, f->proc_i), p))
 		return false;
 	*what = "current";
 	return !current || code_mfa_at(s->code, current)->known;
@@ -162,8 +146,8 @@ static bool prove(struct snap_stacks *s, const char **what)
 	n = some_processes(s->vm, addr, SAMPLE);
 	for (i = 0; i < n; i++)
 		if (reader_copy(&s->vm->rd, addr[i], raw, f->proc_size) &&
-		    term_is_pid(word(raw, f->proc_id)) &&
-		    !(word32(raw, f->proc_state) & STACK_NOT_STILL) &&
+		    term_is_pid(raw_u64(raw, f->proc_id)) &&
+		    !(raw_u32(raw, f->proc_state) & STACK_NOT_STILL) &&
 		    !process_fits(s, addr[i], raw, &p, what))
 			return false;
 	*what = "no process that waits";
@@ -219,12 +203,12 @@ const struct code_at *snap_current_function(struct snap_stacks *s, const void *r
 {
 	const struct layout_fields *f = &s->vm->lay->f;
 	const struct code_at *at;
-	uint64_t current = word(raw, f->proc_current);
+	uint64_t current = raw_u64(raw, f->proc_current);
 
-	if (!s->code || word32(raw, f->proc_state) & STACK_NOT_STILL)
+	if (!s->code || raw_u32(raw, f->proc_state) & STACK_NOT_STILL)
 		return NULL;
 	if (!current)
-		return code_at(s->code, word(raw, f->proc_i));
+		return code_at(s->code, raw_u64(raw, f->proc_i));
 	at = code_mfa_at(s->code, current);
 	return at->known ? at : NULL;
 }
@@ -302,10 +286,10 @@ bool snap_stack_same(const struct snap_stacks *s, const void *a, const void *b)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(words); i++)
-		if (word(a, words[i]) != word(b, words[i]))
+		if (raw_u64(a, words[i]) != raw_u64(b, words[i]))
 			return false;
-	return word32(a, f->proc_state) == word32(b, f->proc_state) &&
-	       word32(a, f->proc_flags) == word32(b, f->proc_flags) &&
+	return raw_u32(a, f->proc_state) == raw_u32(b, f->proc_state) &&
+	       raw_u32(a, f->proc_flags) == raw_u32(b, f->proc_flags) &&
 	       arity_of(f, a) == arity_of(f, b);
 }
 
@@ -320,17 +304,17 @@ int snap_stack_prepare(struct snap_stacks *s, const struct proc_id *who, const v
 	st->addr = who->addr;
 	st->status = STACK_BAD;
 	st->nframes = st->nwords = 0;
-	st->state = word32(raw, f->proc_state);
-	st->flags = word32(raw, f->proc_flags);
-	st->i = word(raw, f->proc_i);
-	st->current = word(raw, f->proc_current);
-	st->parent = word(raw, f->proc_parent);
-	st->monitors = word(raw, f->proc_monitors);
-	st->stop = word(raw, f->proc_stop);
-	st->hend = word(raw, f->proc_hend);
+	st->state = raw_u32(raw, f->proc_state);
+	st->flags = raw_u32(raw, f->proc_flags);
+	st->i = raw_u64(raw, f->proc_i);
+	st->current = raw_u64(raw, f->proc_current);
+	st->parent = raw_u64(raw, f->proc_parent);
+	st->monitors = raw_u64(raw, f->proc_monitors);
+	st->stop = raw_u64(raw, f->proc_stop);
+	st->hend = raw_u64(raw, f->proc_hend);
 	st->nx = arity_of(f, raw);
 	if (st->stop & 7 || st->hend & 7 || st->hend < st->stop ||
-	    st->stop < word(raw, f->proc_heap) || (st->hend - st->stop) / 8 > MAX_WORDS ||
+	    st->stop < raw_u64(raw, f->proc_heap) || (st->hend - st->stop) / 8 > MAX_WORDS ||
 	    st->nx > STACK_X_MAX) {
 		st->nx = 0;
 		return -1;
@@ -347,7 +331,7 @@ int snap_stack_prepare(struct snap_stacks *s, const struct proc_id *who, const v
 	if (words)
 		req[n++] = (struct read_req){ st->stop, st->words, 8 * words, false };
 	if (st->nx)
-		req[n++] = (struct read_req){ word(raw, f->proc_arg_reg), st->x, 8 * st->nx,
+		req[n++] = (struct read_req){ raw_u64(raw, f->proc_arg_reg), st->x, 8 * st->nx,
 					      false };
 	return n;
 }
@@ -389,10 +373,10 @@ enum stack_status snap_stack_read(struct snap_stacks *s, const struct proc_id *w
 	st->addr = who->addr;
 	for (try = 0; try < TRIES; try++) {
 		if (!reader_copy(&s->vm->rd, who->addr, raw, f->proc_size) ||
-		    word(raw, f->proc_id) != who->id ||
-		    word32(raw, f->proc_state) & (PSFLG_FREE | PSFLG_EXITING))
+		    raw_u64(raw, f->proc_id) != who->id ||
+		    raw_u32(raw, f->proc_state) & (PSFLG_FREE | PSFLG_EXITING))
 			return st->status = STACK_GONE;
-		st->state = word32(raw, f->proc_state);
+		st->state = raw_u32(raw, f->proc_state);
 		if (st->state & PSFLG_UNSTILL)
 			return st->status = STACK_RUNNING;
 		err = copy_stack(s, who, raw, max_words, st);

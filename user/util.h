@@ -14,9 +14,35 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef uint64_t vmaddr_t; /* an address in the target, never dereferenced here */
 typedef uint64_t eterm_t;  /* an Erlang term word */
+
+/* Words of a copy of the target's memory, wherever in it they lie; the caller has checked that. */
+static inline uint64_t raw_u64(const void *raw, size_t off)
+{
+	uint64_t v;
+
+	memcpy(&v, (const char *)raw + off, sizeof(v));
+	return v;
+}
+
+static inline uint32_t raw_u32(const void *raw, size_t off)
+{
+	uint32_t v;
+
+	memcpy(&v, (const char *)raw + off, sizeof(v));
+	return v;
+}
+
+static inline uint16_t raw_u16(const void *raw, size_t off)
+{
+	uint16_t v;
+
+	memcpy(&v, (const char *)raw + off, sizeof(v));
+	return v;
+}
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
 """mem: allocators, erlang:memory(), and where resident memory is, against the node and the OS."""
 import os

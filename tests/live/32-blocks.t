@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
 """carrier: every carrier block by block, equal to instrument:carriers/1 and
 instrument:allocations/1 bucket for bucket, and to the statistics of instances; with carriers in
